@@ -1,0 +1,65 @@
+"""Asking from a notebook: `connect()`, then `session.answer(Query(...)).frame`."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from agent_analytics.answer import Answer, decode, encode
+from agent_analytics.errors import AgentAnalyticsError, Forbidden, QueryError, ServiceError
+from agent_analytics.query import Query
+
+API_URL = "AGENT_ANALYTICS_API_URL"
+TOKEN_FILE = "AGENT_ANALYTICS_TOKEN_FILE"  # noqa: S105 - the name of a variable
+_ERRORS: dict[int, type[AgentAnalyticsError]] = {401: Forbidden, 403: Forbidden, 422: QueryError}
+
+
+class Session:
+    """A connection to the API as the person whose token `token()` returns."""
+
+    def __init__(self, api_url: str, token: Callable[[], str], timeout: float = 60) -> None:
+        self._token = token
+        self._http = httpx.Client(base_url=api_url, timeout=timeout, trust_env=False)
+
+    def answer(self, query: Query, engine: str | None = None) -> Answer:
+        return self.answers([query], engine)[0]
+
+    def answers(self, queries: Sequence[Query], engine: str | None = None) -> list[Answer]:
+        """All answers in one call. Raises QueryError, Forbidden or ServiceError."""
+        asked = {"queries": [query.to_json() for query in queries], "engine": engine}
+        return [Answer.from_json(answer) for answer in self._post("/v1/query", asked)["answers"]]
+
+    def _post(self, path: str, body: dict[str, Any]) -> Any:
+        headers = {"authorization": f"Bearer {self._token()}", "content-type": "application/json"}
+        try:
+            response = self._http.post(path, content=encode(body), headers=headers)
+        except httpx.HTTPError as error:
+            raise ServiceError(f"The API at {self._http.base_url} does not answer: {error}") from None
+        if response.status_code != 200:
+            raise _ERRORS.get(response.status_code, ServiceError)(_detail(response))
+        return decode(response.content)
+
+
+def _detail(response: httpx.Response) -> str:
+    try:
+        return str(response.json()["detail"])
+    except (ValueError, KeyError, TypeError):
+        return f"The API answered with status {response.status_code}."
+
+
+def connect(environ: Mapping[str, str] = os.environ) -> Session:
+    """A session as the person this kernel was started for; raises ServiceError outside such a kernel."""
+    url, file = environ.get(API_URL), environ.get(TOKEN_FILE)
+    if not url or not file:
+        raise ServiceError(f"This kernel was not started by Agent Analytics: {API_URL} and {TOKEN_FILE} are not set.")
+    return Session(url, lambda: _read_token(Path(file)))
+
+
+def _read_token(path: Path) -> str:
+    """Read at each call: the service renews the file while the person's rights last."""
+    try:
+        return path.read_text().strip()
+    except OSError:
+        raise Forbidden("Your session has ended. Open the page again.") from None

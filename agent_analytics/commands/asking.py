@@ -1,0 +1,50 @@
+"""How a command asks on the machine's own installation, with or without a running system."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from agent_analytics.answer import Answer, answer
+from agent_analytics.cache import Cache, CacheInUse
+from agent_analytics.client import Session
+from agent_analytics.errors import RecordUnavailable
+from agent_analytics.query import Query
+from agent_analytics.scope import Principal, scope_of
+from agent_analytics.serving import postgres, tokens
+from agent_analytics.settings import Settings
+from agent_analytics.store import Record
+
+Ask = Callable[[Query], Answer]
+
+
+@contextmanager
+def record_of(settings: Settings) -> Iterator[Record]:
+    """The installation's record, migrated where it is new; the embedded server is started and stopped if need be."""
+    with postgres.running(settings) as url, Record(url, settings.home) as record:
+        try:
+            record.wait(0)
+        except RecordUnavailable:
+            postgres.migrate(settings)
+        yield record
+
+
+@contextmanager
+def asking(settings: Settings, principal: Principal, engine: str) -> Iterator[Ask]:
+    """A way to ask as `principal`; the cache is asked of its owner where it has one."""
+    with record_of(settings) as record:
+        if engine == "record":
+            yield lambda query: answer(query, scope_of(principal), record, datetime.now(UTC))
+            return
+        try:
+            cache = Cache.open(settings.home / "cache" / "runs.duckdb")
+        except CacheInUse:
+            yield _session(settings, principal).answer
+            return
+        with cache:
+            cache.follow(record)
+            yield lambda query: answer(query, scope_of(principal), cache, datetime.now(UTC))
+
+
+def _session(settings: Settings, principal: Principal) -> Session:
+    url = f"http://127.0.0.1:{settings.port_of('api')}/services/api"
+    return Session(url, lambda: tokens.issue(settings.home, principal, datetime.now(UTC)))

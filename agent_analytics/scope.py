@@ -1,0 +1,121 @@
+"""Who asks, and which rows that lets them see."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import sqlalchemy as sa
+
+from agent_analytics.errors import UsageError, unknown
+from agent_analytics.tables import local_runs
+
+ROLES = ("ORG_ADMIN", "TEAM_LEAD", "MEMBER", "PLATFORM_ADMIN")
+ORGANIZATION = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+
+
+@dataclass(frozen=True)
+class Principal:
+    """A person, as verified claims describe them. Only authentication (and `--as`) makes one.
+
+    `organization` is None for a PLATFORM_ADMIN, who belongs to none.
+    """
+
+    role: str
+    organization: str | None
+    user: str | None = None
+    teams: tuple[str, ...] = ()
+    email: str | None = None
+    name: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.role not in ROLES:
+            raise UsageError(unknown("role", self.role, ROLES))
+        if (self.organization is None) != (self.role == "PLATFORM_ADMIN"):
+            raise UsageError(f"{self.role} must {'not ' * (self.organization is not None)}name an organization.")
+        if self.organization is not None and not ORGANIZATION.fullmatch(self.organization):
+            raise UsageError(f"{self.organization!r} is not an organization: use a-z, 0-9 and dashes.")
+        if self.role in ("TEAM_LEAD", "MEMBER") and not self.user:
+            raise UsageError(f"{self.role} must name a user.")
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for a token or the hub; `from_json` is its inverse."""
+        return {**asdict(self), "teams": list(self.teams)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Principal":
+        """A principal from what `to_json` gave; raises UsageError for anything else."""
+        texts: dict[str, Any] = {field.name: data.get(field.name) for field in fields(cls) if field.name != "teams"}
+        teams = data.get("teams", [])
+        if not isinstance(teams, list) or not all(isinstance(team, str) for team in teams):
+            raise UsageError("teams must be a list of texts.")
+        if not all(value is None or isinstance(value, str) for value in texts.values()):
+            raise UsageError("A principal's fields must be texts.")
+        return cls(**texts, teams=tuple(teams))
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Which rows a principal may see, and why. Never part of a query: a saved link carries no rights.
+
+    `organization` is None for all organizations; `rows` narrows further, None for no narrowing.
+    """
+
+    organization: str | None
+    rows: sa.ColumnElement[bool] | None
+    reason: str
+
+    def condition(self) -> sa.ColumnElement[bool]:
+        """The base condition to which every filter is added."""
+        within = sa.true() if self.organization is None else local_runs.c.organization == self.organization
+        return within if self.rows is None else sa.and_(within, self.rows)
+
+
+def scope_of(principal: Principal) -> Scope:
+    """The rows that a principal's role lets them see."""
+    own = local_runs.c.user == principal.user
+    organization = principal.organization
+    match principal.role:
+        case "PLATFORM_ADMIN":
+            return Scope(None, None, "You see every organization because you run the platform.")
+        case "ORG_ADMIN":
+            return Scope(organization, None, f"You see all of {organization} because you administer it.")
+        case "TEAM_LEAD":
+            teams = ", ".join(principal.teams) or "no team"
+            rows = sa.or_(own, local_runs.c.team.in_(principal.teams))
+            return Scope(organization, rows, f"You see {teams} because you lead it, and your own runs.")
+    return Scope(organization, own, "You see your own runs.")
+
+
+def parse_principal(text: str) -> Principal:
+    """`ROLE:ORG[:USER[:TEAM,TEAM]]`, where a backslash escapes `:`, `,` and `=`."""
+    parts = split(text, ":")
+    if len(parts) > 4:
+        raise UsageError(f"--as {text!r} has too many parts; write ROLE:ORG[:USER[:TEAM,TEAM]].")
+    role, organization, user, teams = parts + [""] * (4 - len(parts))
+    names = tuple(unescape(team) for team in split(teams, ",") if team)
+    return Principal(unescape(role), unescape(organization) or None, unescape(user) or None, names)
+
+
+def split(text: str, separator: str) -> list[str]:
+    r"""The parts between unescaped separators, escapes kept.
+
+    >>> split(r"a\:b:c", ":")
+    ['a\\:b', 'c']
+    """
+    parts = [""]
+    for piece in re.findall(r"\\.|.", text, re.DOTALL):
+        if piece == separator:
+            parts.append("")
+        else:
+            parts[-1] += piece
+    return parts
+
+
+def unescape(text: str) -> str:
+    r"""The text without its escapes.
+
+    >>> unescape(r"a\:b")
+    'a:b'
+    """
+    return re.sub(r"\\(.)", r"\1", text, flags=re.DOTALL)

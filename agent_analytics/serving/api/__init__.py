@@ -1,0 +1,1 @@
+"""The API: a FastAPI application that owns the cache."""
