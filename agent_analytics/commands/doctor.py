@@ -1,0 +1,72 @@
+"""agent-analytics doctor"""
+
+import argparse
+import os
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+
+from agent_analytics.answer import Row
+from agent_analytics.commands.asking import asking, record_of
+from agent_analytics.errors import AgentAnalyticsError
+from agent_analytics.organizations import unscoped_list
+from agent_analytics.period import MOST_DAYS, Days
+from agent_analytics.query import Query
+from agent_analytics.scope import Principal
+from agent_analytics.serving import proxy
+from agent_analytics.settings import Settings
+from agent_analytics.store import Record
+
+MEASURES = ("runs", "succeeded", "failed", "input_tokens", "output_tokens", "cost")
+
+
+def add_options(parser: argparse.ArgumentParser, name: str) -> None:
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace, settings: Settings) -> int:
+    """One line for each check; exit status 1 where one failed."""
+    failed = False
+    with record_of(settings) as record:
+        for name, check in _checks(settings, record):
+            try:
+                print(f"ok    {name}: {check()}")
+            except AgentAnalyticsError as error:
+                failed = True
+                print(f"FAIL  {name}: {error}")
+    return int(failed)
+
+
+def _checks(settings: Settings, record: Record) -> Iterator[tuple[str, Callable[[], str]]]:
+    yield "home", lambda: str(settings.home)
+    yield "account", _account
+    yield "database", lambda: _server(record)
+    yield "node", lambda: str(proxy.node())
+    for each in unscoped_list(record):
+        yield f"cache of {each.organization}", lambda slug=each.organization: _compare(settings, slug)  # type: ignore[misc]
+
+
+def _account() -> str:
+    if os.geteuid() == 0:
+        return "root; PostgreSQL runs under an account of its own"
+    return "not root: kernels run under the account of the dashboards service"
+
+
+def _server(record: Record) -> str:
+    with record.unscoped_reader() as connection:
+        row = connection.execute("select current_setting('server_version')").fetchone()
+    return f"PostgreSQL {row[0] if row else '?'}"
+
+
+def _compare(settings: Settings, organization: str) -> str:
+    """The last 366 days of one organization, from both engines."""
+    today = datetime.now(UTC).date()
+    query = Query(MEASURES, period=Days(today - timedelta(days=MOST_DAYS - 1), today))
+    cached, recorded = (_figures(settings, organization, engine, query) for engine in ("cache", "record"))
+    if cached != recorded:
+        raise AgentAnalyticsError(f"the cache says {cached}, the record {recorded}; delete <home>/cache to rebuild it.")
+    return f"equals the record ({cached[0]:,} runs)"
+
+
+def _figures(settings: Settings, organization: str, engine: str, query: Query) -> Row:
+    with asking(settings, Principal("ORG_ADMIN", organization), engine) as ask:
+        return ask(query).rows[0]

@@ -1,0 +1,61 @@
+"""Writes the tables of the reference pages from the registries: `make docs-tables`. A test fails where one is stale."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import fields
+from pathlib import Path
+
+from agent_analytics.catalog import DIMENSIONS, MEASURES
+from agent_analytics.settings import PREFIX, Settings
+
+DOCS = Path(__file__).parent
+GOOD = {"up": "more is better", "down": "less is better", "neither": "–"}
+
+
+def measures() -> str:
+    rows = [(f"`{each.name}`", each.label, each.unit, GOOD[each.good], each.help) for each in MEASURES.values()]
+    return table(("Name", "Label", "Unit", "Direction", "Meaning"), rows)
+
+
+def dimensions() -> str:
+    return table(
+        ("Name", "Label", "Meaning"), [(f"`{each.name}`", each.label, each.help) for each in DIMENSIONS.values()]
+    )
+
+
+def settings() -> str:
+    rows = [
+        (f"`{PREFIX}{each.name.upper()}`", _default(each.default), each.metadata["help"]) for each in fields(Settings)
+    ]
+    return table(("Variable", "Default", "Meaning"), rows)
+
+
+def _default(value: object) -> str:
+    return "–" if value is None else f"`{value}`"
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A Markdown table."""
+    lines = [list(head), ["---"] * len(list(head)), *map(list, rows)]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+TABLES: dict[str, Callable[[], str]] = {"measures": measures, "dimensions": dimensions, "settings": settings}
+
+
+def filled(text: str) -> str:
+    """The page with each table between its two markers made anew."""
+    for name, make in TABLES.items():
+        start, end = f"<!-- table: {name} -->\n", "\n<!-- end -->"
+        if start in text:
+            before, rest = text.split(start, 1)
+            text = before + start + make() + end + rest.split(end, 1)[1]
+    return text
+
+
+def pages() -> list[Path]:
+    return sorted(DOCS.glob("*.md"))
+
+
+if __name__ == "__main__":
+    for page in pages():
+        page.write_text(filled(page.read_text()))

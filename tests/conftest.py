@@ -1,0 +1,166 @@
+"""What the tests share: real PostgreSQL servers, a fresh record for each test, and which skips are allowed."""
+
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
+
+from agent_analytics import migrations, store
+from agent_analytics.serving import postgres
+from agent_analytics.settings import Settings
+
+CHECKOUT = Path(__file__).parent.parent
+ALLOWED_SKIPS = ("needs ../shared", "needs root")
+_numbers = count()
+
+# The machines are noisy: a slow draw says nothing of the code.
+hypothesis_settings.register_profile("noisy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.load_profile("noisy")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--full", action="store_true", help="also run what takes longer")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "full: takes longer; runs under `make test-full` only")
+    config.pluginmanager.register(SkipPolicy())
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--full"):
+        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("full")])
+        items[:] = [item for item in items if not item.get_closest_marker("full")]
+
+
+class SkipPolicy:
+    """A skipped test is a failure, unless what it needs cannot be had here."""
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self, item: pytest.Item):
+        return _judged((yield))
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_make_collect_report(self, collector: pytest.Collector):
+        return _judged((yield))
+
+
+def _judged(report):
+    if report.skipped and not hasattr(report, "wasxfail") and isinstance(report.longrepr, tuple):
+        reason = report.longrepr[2].removeprefix("Skipped: ")
+        if not reason.startswith(ALLOWED_SKIPS):
+            report.outcome, report.longrepr = "failed", f"Skipped, but not for one of {ALLOWED_SKIPS}: {reason}"
+    return report
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The data that lie beside the checkout."""
+    root = Path(os.environ.get("AGENT_ANALYTICS_SHARED") or CHECKOUT.parent / "shared")
+    if not (root / "data").is_dir():
+        pytest.skip("needs ../shared/data beside the checkout, or AGENT_ANALYTICS_SHARED")
+    return root / "data"
+
+
+@pytest.fixture(scope="session")
+def scratch() -> Iterator[Path]:
+    """A directory with a short name (sockets), open to other accounts (the servers')."""
+    directory = Path(tempfile.mkdtemp(prefix="aa-", dir="/tmp"))
+    directory.chmod(0o711)
+    yield directory
+    shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="session")
+def keyring(scratch: Path) -> Path:
+    """The home whose keys all homes share: accounts belong to a server, not to one of its databases."""
+    store.passwords(scratch / "keyring")
+    return scratch / "keyring"
+
+
+@pytest.fixture(scope="session", params=["embedded", "debian"])
+def server(request: pytest.FixtureRequest, scratch: Path) -> Iterator[str]:
+    """The URL of an administrator's account on a running server."""
+    if request.param == "debian":
+        yield from debian_server(scratch)
+        return
+    with postgres.running(Settings(home=scratch / "embedded")) as url:
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("alter system set fsync = off")
+            connection.execute("select pg_reload_conf()")
+        yield url
+
+
+@pytest.fixture(scope="session")
+def template(server: str, keyring: Path) -> str:
+    """The name of a migrated database, from which each test's is copied."""
+    name = "template_agent_analytics"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"create database {name}")
+    migrations.migrate(at_database(server, name), store.passwords(keyring))
+    return name
+
+
+@pytest.fixture
+def home(scratch: Path, keyring: Path) -> Iterator[Path]:
+    """A fresh home, with the keys of the accounts on the test's server."""
+    directory = scratch / f"home-{next(_numbers)}"
+    shutil.copytree(keyring, directory)
+    directory.chmod(0o711)
+    yield directory
+    shutil.rmtree(directory)
+
+
+@pytest.fixture
+def settings(server: str, template: str, home: Path) -> Iterator[Settings]:
+    """The settings of an installation whose record is migrated and empty."""
+    name = f"test_{next(_numbers)}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"create database {name} template {template}")
+        yield Settings(home=home, database_url=at_database(server, name))
+        connection.execute(f"drop database {name} with (force)")
+
+
+@pytest.fixture
+def record(settings: Settings) -> Iterator[store.Record]:
+    with store.Record(postgres.record_url(settings), settings.home) as record:
+        yield record
+
+
+def at_database(url: str, name: str) -> str:
+    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+
+
+def debian_server(scratch: Path) -> Iterator[str]:
+    """The distribution's server, started by hand in a place of its own."""
+    programs = max(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name), default=None)
+    assert programs, "No PostgreSQL server in /usr/lib/postgresql: apt-get install postgresql"
+    place, who = scratch / "debian", unprivileged()
+    place.mkdir(mode=0o700)
+    shutil.chown(place, who["user"] if who else None) if who else None
+    log, quiet = place / "log", {"check": True, "capture_output": True, "cwd": "/", **who}
+    options = f"-c listen_addresses= -c unix_socket_directories={place} -c fsync=off"
+    subprocess.run([programs / "initdb", "-D", place / "data", "-U", "admin", "-A", "trust", "-E", "UTF8"], **quiet)
+    subprocess.run([programs / "pg_ctl", "-D", place / "data", "-w", "-o", options, "-l", log, "start"], **quiet)
+    try:
+        yield f"postgresql://admin:unused@/postgres?host={place}"
+    finally:
+        subprocess.run([programs / "pg_ctl", "-D", place / "data", "-w", "-m", "immediate", "stop"], **quiet)
+
+
+def unprivileged() -> dict[str, object]:
+    """How `subprocess` starts a program that refuses to run as root."""
+    if os.geteuid() != 0:
+        return {}
+    account = pwd.getpwnam("postgres")
+    return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}

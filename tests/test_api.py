@@ -1,0 +1,170 @@
+"""The API over real HTTP: answers within the bearer's scope, and one clear line for whatever is wrong."""
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+from joserfc import jwt
+from joserfc.jwk import OctKey, OKPKey
+
+from agent_analytics.client import Session, connect
+from agent_analytics.errors import Forbidden, QueryError, ServiceError
+from agent_analytics.period import Days
+from agent_analytics.query import Query
+from agent_analytics.scope import Principal
+from agent_analytics.serving import tokens
+from agent_analytics.serving.api.app import create
+from agent_analytics.serving.api.engines import Engines
+from agent_analytics.settings import Settings
+from agent_analytics.store import Record
+from given import a_run, ingest
+
+MARCH = Days(date(2026, 3, 1), date(2026, 3, 31))
+ADMIN = Principal("ORG_ADMIN", "acme")
+
+
+@dataclass(frozen=True)
+class Api:
+    url: str
+    home: Path
+
+    def session(self, principal: Principal) -> Session:
+        return Session(self.url, lambda: tokens.issue(self.home, principal, datetime.now(UTC)))
+
+    def post(self, body: Any, token: str | None = None) -> httpx.Response:
+        token = tokens.issue(self.home, ADMIN, datetime.now(UTC)) if token is None else token
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        headers = {"authorization": f"Bearer {token}"} if token else {}
+        headers["content-type"] = "application/json"
+        return httpx.post(f"{self.url}/v1/query", content=content, headers=headers)
+
+
+@pytest.fixture
+def api(settings: Settings, record: Record) -> Iterator[Api]:
+    assert settings.database_url
+    ingest(record, [a_run("a"), a_run("b", user="bo", team=None), a_run("c", organization="globex")])
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        app = create(Engines.open(settings.database_url, settings.home), settings.home)
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/services/api"
+        wait_for(lambda: server.started and httpx.get(f"{url}/health/ready").status_code == 200)
+        yield Api(url, settings.home)
+        server.should_exit = True
+        thread.join()
+
+
+def wait_for(condition: Any, seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_many_questions_in_one_call(api: Api) -> None:
+    whole, teams = api.session(ADMIN).answers(
+        [Query(["runs", "cost"], period=MARCH), Query(["runs"], ["team", "day"], period=MARCH)]
+    )
+    assert whole.rows == ((2, Decimal("0.009000000")),)
+    assert set(teams.rows) == {("Search", date(2026, 3, 28), 1), (None, date(2026, 3, 28), 1)}
+    assert (whole.engine, whole.zone, whole.days) == ("cache", "UTC", MARCH)
+    assert whole.reason == "You see all of acme because you administer it."
+    assert api.session(ADMIN).answer(Query(["runs", "cost"], period=MARCH), "record").rows == whole.rows
+
+
+def test_new_runs_are_counted_within_seconds(api: Api, record: Record) -> None:
+    ingest(record, [a_run("d")])
+    wait_for(lambda: api.session(ADMIN).answer(Query(["runs"], period=MARCH)).rows == ((3,),))
+
+
+def test_the_bearer_decides_what_is_seen(api: Api) -> None:
+    asked = Query(["runs"], ["organization"], period=MARCH)
+    assert api.session(Principal("ORG_ADMIN", "globex")).answer(asked).rows == (("globex", 1),)
+    assert api.session(Principal("MEMBER", "acme", "bo")).answer(asked).rows == (("acme", 1),)
+    assert api.session(Principal("PLATFORM_ADMIN", None)).answer(asked).rows == (("acme", 2), ("globex", 1))
+    foreign = Query(["runs"], where={"organization": ["globex"]}, period=MARCH)
+    assert api.session(ADMIN).answer(foreign).rows == ((0,),)
+
+
+def forged(home: Path) -> dict[str, str]:
+    """Tokens that were not issued, or not for now."""
+    now = datetime.now(UTC)
+    claims = {"aud": tokens.AUDIENCE, "iat": int(now.timestamp()), "exp": int(now.timestamp()) + 900}
+    claims["principal"] = ADMIN.to_json()
+    public = json.dumps(tokens._key(home).as_dict(private=False))
+    other = OKPKey.generate_key("Ed25519")
+    valid = tokens.issue(home, ADMIN, now)
+    head, body, signature = valid.split(".")
+    return {
+        "none": "",
+        "nonsense": "abc",
+        "expired": tokens.issue(home, ADMIN, now - timedelta(minutes=16)),
+        "of the future": tokens.issue(home, ADMIN, now + timedelta(minutes=5)),
+        "of another key": jwt.encode({"alg": "Ed25519"}, claims, other, algorithms=["Ed25519"]),
+        "by the public key": jwt.encode({"alg": "HS256"}, claims, OctKey.import_key(public), algorithms=["HS256"]),
+        "unsigned": f"{head}.{body}.",
+        "changed": f"{head}.{body[:-2]}AA.{signature}",
+    }
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["none", "nonsense", "expired", "of the future", "of another key", "by the public key", "unsigned", "changed"],
+)
+def test_a_token_that_we_did_not_issue_for_now_is_refused(api: Api, kind: str) -> None:
+    response = api.post({"queries": [{"measures": ["runs"]}]}, forged(api.home)[kind])
+    assert response.status_code == 401
+    assert response.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        ({"queries": [{"measures": ["cots"]}]}, "Unknown measure 'cots'. Did you mean 'cost'?"),
+        ({"queries": [{"measures": ["runs"]}], "engine": "oracle"}, "Unknown engine 'oracle'."),
+        ({"queries": [{"measures": ["runs"]}], "scope": {}}, "body.scope: Extra inputs are not permitted."),
+        ({"queries": []}, "body.queries: List should have at least 1 item"),
+        ({"queries": [{"measures": ["runs"]}] * 51}, "body.queries: List should have at most 50 items"),
+        ({"queries": [{"measures": ["runs"], "last": "999999999999d"}]}, "'999999999999d' is not a number of days."),
+        (b"{", "body.1: JSON decode error."),
+        (b"\xff", "There was an error parsing the body"),
+        ([], "body: "),
+    ],
+)
+def test_a_wrong_question_is_told_what_is_wrong(api: Api, body: Any, detail: str) -> None:
+    response = api.post(body)
+    assert response.status_code in (400, 422)
+    assert response.json()["detail"].startswith(detail)
+
+
+def test_the_client_raises_what_the_api_says(api: Api) -> None:
+    with pytest.raises(QueryError, match="There is no organization 'nowhere'"):
+        api.session(Principal("ORG_ADMIN", "nowhere")).answer(Query(["runs"]))
+    with pytest.raises(Forbidden, match="not valid"):
+        Session(api.url, lambda: "abc").answer(Query(["runs"]))
+    with pytest.raises(ServiceError, match="does not answer"):
+        Session("http://127.0.0.1:1", lambda: "abc").answer(Query(["runs"]))
+
+
+def test_a_kernel_connects_by_its_environment(api: Api, tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text(tokens.issue(api.home, ADMIN, datetime.now(UTC)))
+    session = connect({"AGENT_ANALYTICS_API_URL": api.url, "AGENT_ANALYTICS_TOKEN_FILE": str(file)})
+    assert session.answer(Query(["runs"], period=MARCH)).frame["runs"].tolist() == [2]
+    file.unlink()
+    with pytest.raises(Forbidden, match="Open the page again"):
+        session.answer(Query(["runs"]))
+    with pytest.raises(ServiceError, match="not started by Agent Analytics"):
+        connect({})
