@@ -30,7 +30,7 @@ class Engine(Protocol):
 
     def run(self, statement: Statement, organization: str | None) -> list[Row]: ...
 
-    def zone(self, organization: str) -> str: ...
+    def zone(self, organization: str) -> str | None: ...
 
     def as_of(self, now: datetime) -> datetime:
         """The instant up to which what is committed is counted."""
@@ -95,7 +95,7 @@ class Answer:
 
 def answer(query: Query, scope: Scope, engine: Engine, now: datetime) -> Answer:
     """What `engine` knows of `query`, within `scope`, seen at the instant `now`."""
-    zone = EVERYWHERE if scope.organization is None else engine.zone(scope.organization)
+    zone = (scope.organization and engine.zone(scope.organization)) or EVERYWHERE
     days = resolve(query.period, local_day(now, zone))
     as_of = engine.as_of(now)
     counted = engine.run(compile(query, scope, days), scope.organization)

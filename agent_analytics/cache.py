@@ -17,7 +17,7 @@ from psycopg import sql
 from sqlalchemy.dialects import postgresql
 
 from agent_analytics.compile import Statement
-from agent_analytics.errors import ServiceError, UsageError
+from agent_analytics.errors import ServiceError
 from agent_analytics.store import Connection, Record
 from agent_analytics.tables import local_runs
 
@@ -87,15 +87,13 @@ class Cache:
         """The statement's rows. The scope is in the statement; DuckDB has no row security."""
         return self._database.cursor().execute(statement.text, statement.values).fetchall()
 
-    def zone(self, organization: str) -> str:
-        """The organization's time zone as the cached days follow it."""
+    def zone(self, organization: str) -> str | None:
+        """The organization's time zone as the cached days follow it; None where it has never sent anything."""
         found = self._database.cursor().execute(
             "select timezone from analytics.organizations where organization = $1", [organization]
         )
         row = found.fetchone()
-        if row is None:
-            raise UsageError(f"There is no organization {organization!r}. List them: agent-analytics organization list")
-        return row[0]
+        return row[0] if row else None
 
     def follow(self, record: Record) -> int:
         """Take over all that is committed in the record; the number of (organization, day) pieces replaced."""

@@ -17,7 +17,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 
 from agent_analytics import keys
 from agent_analytics.compile import Statement
-from agent_analytics.errors import RecordUnavailable, UsageError
+from agent_analytics.errors import RecordUnavailable
 from agent_analytics.migrations import HEAD
 
 SERVICE = "agent_analytics_service"
@@ -101,13 +101,11 @@ class Record:
         with opened as connection, psycopg.RawCursor(connection) as cursor:
             return cursor.execute(statement.text, statement.values).fetchall()
 
-    def zone(self, organization: str) -> str:
-        """The organization's time zone; raises UsageError where there is no such organization."""
+    def zone(self, organization: str) -> str | None:
+        """The organization's time zone; None where it has never sent anything."""
         with self.organization(organization) as connection:
             row = connection.execute("select timezone from analytics.organizations").fetchone()
-        if row is None:
-            raise UsageError(f"There is no organization {organization!r}. List them: agent-analytics organization list")
-        return row[0]
+        return row[0] if row else None
 
     def wait(self, seconds: float) -> None:
         """Return when the record answers with our schema; raises RecordUnavailable after `seconds`."""

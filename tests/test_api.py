@@ -150,12 +150,24 @@ def test_a_wrong_question_is_told_what_is_wrong(api: Api, body: Any, detail: str
 
 
 def test_the_client_raises_what_the_api_says(api: Api) -> None:
-    with pytest.raises(QueryError, match="There is no organization 'nowhere'"):
-        api.session(Principal("ORG_ADMIN", "nowhere")).answer(Query(["runs"]))
+    with pytest.raises(QueryError, match=r"The limit is 100001; use 1 to 100000\."):
+        api.session(ADMIN).answer(unchecked(limit=100_001))
     with pytest.raises(Forbidden, match="not valid"):
         Session(api.url, lambda: "abc").answer(Query(["runs"]))
     with pytest.raises(ServiceError, match="does not answer"):
         Session("http://127.0.0.1:1", lambda: "abc").answer(Query(["runs"]))
+
+
+def unchecked(**fields: Any) -> Query:
+    """A query as a client of another version may send it."""
+    query = Query(["runs"])
+    for name, value in fields.items():
+        object.__setattr__(query, name, value)
+    return query
+
+
+def test_an_organization_that_has_sent_nothing_yet_has_no_runs(api: Api) -> None:
+    assert api.session(Principal("ORG_ADMIN", "newcomer")).answer(Query(["runs", "cost"])).rows == ((0, None),)
 
 
 def test_a_kernel_connects_by_its_environment(api: Api, tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ def test_filters_with_escapes_and_none(run, record: Record) -> None:
             "'2026-02-30' is",
         ),
         (["query", "runs", "--as", "ORG_ADMIN:acme", "--where", "team"], 2, "--where 'team' has no value"),
-        (["query", "runs", "--as", "ORG_ADMIN:nowhere"], 2, "There is no organization 'nowhere'."),
+        (["query", "runs", "--as", "ORG_ADMIN:nowhere"], 2, "There are no organizations yet."),
         (["organization", "set", "Acme!"], 2, "'Acme!' is not an organization"),
         (["organization", "set", "acme", "--timezone", "Mars"], 2, "'Mars' is not an IANA time zone."),
     ],

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from agent_analytics.answer import Answer, answer
 from agent_analytics.cache import Cache, CacheInUse
 from agent_analytics.client import Session
-from agent_analytics.errors import RecordUnavailable
+from agent_analytics.errors import RecordUnavailable, UsageError, unknown
+from agent_analytics.organizations import unscoped_list
 from agent_analytics.query import Query
 from agent_analytics.scope import Principal, scope_of
 from agent_analytics.serving import postgres, tokens
@@ -32,6 +33,7 @@ def record_of(settings: Settings) -> Iterator[Record]:
 def asking(settings: Settings, principal: Principal, engine: str) -> Iterator[Ask]:
     """A way to ask as `principal`; the cache is asked of its owner where it has one."""
     with record_of(settings) as record:
+        _check_organization(record, principal)
         if engine == "record":
             yield lambda query: answer(query, scope_of(principal), record, datetime.now(UTC))
             return
@@ -43,6 +45,14 @@ def asking(settings: Settings, principal: Principal, engine: str) -> Iterator[As
         with cache:
             cache.follow(record)
             yield lambda query: answer(query, scope_of(principal), cache, datetime.now(UTC))
+
+
+def _check_organization(record: Record, principal: Principal) -> None:
+    """A person's organization may have sent nothing yet; one that is typed is a typing error."""
+    slug = principal.organization
+    if slug and record.zone(slug) is None:
+        known = [each.organization for each in unscoped_list(record)]
+        raise UsageError(unknown("organization", slug, known) if known else "There are no organizations yet.")
 
 
 def _session(settings: Settings, principal: Principal) -> Session:

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -16,6 +17,8 @@ from agent_analytics.serving import proxy
 from agent_analytics.settings import Settings
 from agent_analytics.store import Record
 
+# Runs may come in between the two questions: only a difference that stays is one.
+TRIES = 5
 MEASURES = ("runs", "succeeded", "failed", "input_tokens", "output_tokens", "cost")
 
 
@@ -61,10 +64,12 @@ def _compare(settings: Settings, organization: str) -> str:
     """The last 366 days of one organization, from both engines."""
     today = datetime.now(UTC).date()
     query = Query(MEASURES, period=Days(today - timedelta(days=MOST_DAYS - 1), today))
-    cached, recorded = (_figures(settings, organization, engine, query) for engine in ("cache", "record"))
-    if cached != recorded:
-        raise AgentAnalyticsError(f"the cache says {cached}, the record {recorded}; delete <home>/cache to rebuild it.")
-    return f"equals the record ({cached[0]:,} runs)"
+    for _ in range(TRIES):
+        cached, recorded = (_figures(settings, organization, engine, query) for engine in ("cache", "record"))
+        if cached == recorded:
+            return f"equals the record ({cached[0]:,} runs)"
+        time.sleep(1)
+    raise AgentAnalyticsError(f"the cache says {cached}, the record {recorded}; delete <home>/cache to rebuild it.")
 
 
 def _figures(settings: Settings, organization: str, engine: str, query: Query) -> Row:
