@@ -4,16 +4,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
-import pandas as pd
 
 from agent_analytics.catalog import DIMENSIONS, MEASURES, Measure, parts_of
 from agent_analytics.compile import Statement, compile
 from agent_analytics.period import Days, local_day, resolve
 from agent_analytics.query import Query
 from agent_analytics.scope import Scope
+
+if TYPE_CHECKING:
+    import pandas
 
 Row = tuple[Any, ...]
 EVERYWHERE = "UTC"
@@ -59,9 +61,12 @@ class Answer:
         return self.query.by + self.query.measures
 
     @property
-    def frame(self) -> pd.DataFrame:
+    def frame(self) -> "pandas.DataFrame":
         """The rows as pandas: counts `Int64`, money `Decimal` objects, times `datetime64`."""
-        table = pd.DataFrame(list(self.rows), columns=list(self.columns), dtype=object)
+        # Half of a command's start-up, for what most commands never ask.
+        import pandas
+
+        table = pandas.DataFrame(list(self.rows), columns=list(self.columns), dtype=object)
         return table.astype({name: _FRAME_TYPES[_kind(name)] for name in self.columns})
 
     def records(self) -> list[dict[str, Any]]:
