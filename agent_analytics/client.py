@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 
 from agent_analytics.answer import Answer, decode, encode
 from agent_analytics.errors import AgentAnalyticsError, Forbidden, QueryError, ServiceError
@@ -21,7 +21,7 @@ class Session:
 
     def __init__(self, api_url: str, token: Callable[[], str], timeout: float = 60) -> None:
         self._token = token
-        self._http = httpx.Client(base_url=api_url, timeout=timeout, trust_env=False)
+        self._http = httpx2.Client(base_url=api_url, timeout=timeout, trust_env=False)
 
     def answer(self, query: Query, engine: str | None = None) -> Answer:
         return self.answers([query], engine)[0]
@@ -35,14 +35,14 @@ class Session:
         headers = {"authorization": f"Bearer {self._token()}", "content-type": "application/json"}
         try:
             response = self._http.post(path, content=encode(body), headers=headers)
-        except httpx.HTTPError as error:
+        except httpx2.HTTPError as error:
             raise ServiceError(f"The API at {self._http.base_url} does not answer: {error}") from None
         if response.status_code != 200:
             raise _ERRORS.get(response.status_code, ServiceError)(_detail(response))
         return decode(response.content)
 
 
-def _detail(response: httpx.Response) -> str:
+def _detail(response: httpx2.Response) -> str:
     try:
         return str(response.json()["detail"])
     except (ValueError, KeyError, TypeError):

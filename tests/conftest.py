@@ -1,11 +1,12 @@
 """What the tests share: real PostgreSQL servers, a fresh record for each test, and which skips are allowed."""
 
 import os
-import pwd
+import random
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -16,7 +17,9 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
 from agent_analytics import migrations, store
-from agent_analytics.serving import postgres
+from agent_analytics.errors import ServiceError
+from agent_analytics.serving import cluster, postgres, ready
+from agent_analytics.serving.home import make_private
 from agent_analytics.settings import Settings
 
 CHECKOUT = Path(__file__).parent.parent
@@ -122,6 +125,16 @@ def home(scratch: Path, keyring: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
+def port() -> int:
+    """A public port that is free, together with the six after it."""
+    for number in random.sample(range(20000, 30000, 10), 100):
+        with suppress(ServiceError):
+            ready.check_ports(Settings(home=CHECKOUT, port=number), demo=True)
+            return number
+    raise AssertionError("No free ports between 20000 and 30000.")
+
+
+@pytest.fixture
 def settings(server: str, template: str, home: Path) -> Iterator[Settings]:
     """The settings of an installation whose record is migrated and empty."""
     name = f"test_{next(_numbers)}"
@@ -145,22 +158,19 @@ def debian_server(scratch: Path) -> Iterator[str]:
     """The distribution's server, started by hand in a place of its own."""
     programs = max(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name), default=None)
     assert programs, "No PostgreSQL server in /usr/lib/postgresql: apt-get install postgresql"
-    place, who = scratch / "debian", unprivileged()
-    place.mkdir(mode=0o700)
-    shutil.chown(place, who["user"] if who else None) if who else None
-    log, quiet = place / "log", {"check": True, "capture_output": True, "cwd": "/", **who}
+    place, account = scratch / "debian", cluster.account_to_run_as()
+    make_private(place, account.pw_uid, account.pw_gid)
+    (place / "password").write_text("secret")
+    (place / "password").chmod(0o644)
+
+    def call(program: str, *words: object) -> None:
+        command = [programs / program, "-D", place / "data", *words]
+        subprocess.run(command, check=True, capture_output=True, cwd="/", **cluster.identity(account))
+
+    call("initdb", "-U", "admin", "-A", "scram-sha-256", f"--pwfile={place / 'password'}", "-E", "UTF8")
     options = f"-c listen_addresses= -c unix_socket_directories={place} -c fsync=off"
-    subprocess.run([programs / "initdb", "-D", place / "data", "-U", "admin", "-A", "trust", "-E", "UTF8"], **quiet)
-    subprocess.run([programs / "pg_ctl", "-D", place / "data", "-w", "-o", options, "-l", log, "start"], **quiet)
+    call("pg_ctl", "start", "-w", "-o", options, "-l", place / "log")
     try:
-        yield f"postgresql://admin:unused@/postgres?host={place}"
+        yield f"postgresql://admin:secret@/postgres?host={place}"
     finally:
-        subprocess.run([programs / "pg_ctl", "-D", place / "data", "-w", "-m", "immediate", "stop"], **quiet)
-
-
-def unprivileged() -> dict[str, object]:
-    """How `subprocess` starts a program that refuses to run as root."""
-    if os.geteuid() != 0:
-        return {}
-    account = pwd.getpwnam("postgres")
-    return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+        call("pg_ctl", "stop", "-w", "-m", "immediate")

@@ -11,7 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 import uvicorn
 from joserfc import jwt
@@ -41,12 +41,12 @@ class Api:
     def session(self, principal: Principal) -> Session:
         return Session(self.url, lambda: tokens.issue(self.home, principal, datetime.now(UTC)))
 
-    def post(self, body: Any, token: str | None = None) -> httpx.Response:
+    def post(self, body: Any, token: str | None = None) -> httpx2.Response:
         token = tokens.issue(self.home, ADMIN, datetime.now(UTC)) if token is None else token
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         headers = {"authorization": f"Bearer {token}"} if token else {}
         headers["content-type"] = "application/json"
-        return httpx.post(f"{self.url}/v1/query", content=content, headers=headers)
+        return httpx2.post(f"{self.url}/v1/query", content=content, headers=headers)
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def api(settings: Settings, record: Record) -> Iterator[Api]:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         url = f"http://127.0.0.1:{listening.getsockname()[1]}/services/api"
-        wait_for(lambda: server.started and httpx.get(f"{url}/health/ready").status_code == 200)
+        wait_for(lambda: server.started and httpx2.get(f"{url}/health/ready").status_code == 200)
         yield Api(url, settings.home)
         server.should_exit = True
         thread.join()

@@ -10,11 +10,11 @@ PACKAGE = Path(__file__).parent.parent / "agent_analytics"
 ORDER = (
     *("errors", "settings", "keys", "period", "tables", "migrations"),
     *("catalog", "query", "scope", "compile", "store", "organizations", "cache", "answer", "output", "client"),
-    *("ingest", "charts", "widgets", "page"),
+    *("ingest", "figures", "series", "charts", "widgets", "page"),
     *("serving", "demo", "commands", "cli"),
 )
 ROOMS = {
-    "jupyterhub": ("serving/hub.py", "serving/hub_config.py", "serving/dashboards.py", "serving/sign_in.py"),
+    "jupyterhub": ("serving/hub", "serving/dashboards.py"),
     "voila": ("serving/dashboards.py",),
     "fastapi": ("serving/api/",),
     "starlette": ("serving/api/", "demo/provider.py"),

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -32,7 +33,11 @@ def run(arguments: argparse.Namespace, settings: Settings) -> None:
     sources = (open_source(file, arguments.format) for file in arguments.files)
     with record_of(settings) as record, _told(arguments.rejects) as rejects, _bar() as bar:
         summary = ingest_runs(
-            record, sources, organization=arguments.organization, rejects=rejects, progress=bar.update
+            record,
+            sources,
+            organization=arguments.organization,
+            rejects=rejects,
+            progress=bar.update,
         )
     print(_line(summary))
 
@@ -44,7 +49,8 @@ def _line(summary: Summary) -> str:
     )
 
 
-def _bar() -> "tqdm[None]":
+def _bar() -> Any:
+    """On a terminal only."""
     return tqdm(desc="Runs", unit=" runs", disable=None, leave=False)
 
 

@@ -1,4 +1,4 @@
-"""The process: `agent-analytics serve api`."""
+"""The API: a FastAPI application that owns the cache. `agent-analytics serve api` runs it."""
 
 import logging
 import time

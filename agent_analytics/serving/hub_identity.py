@@ -1,0 +1,77 @@
+"""Who opens a page: the hub says so, by OAuth at first and again while the page is open."""
+
+from typing import Any
+
+from jupyter_server.base.handlers import JupyterHandler
+from jupyterhub.singleuser.extension import (
+    JupyterHubIdentityProvider,
+    JupyterHubLogoutHandler,
+    JupyterHubOAuthCallbackHandler,
+)
+from tornado.log import app_log
+from tornado.web import HTTPError
+from traitlets.config import Config
+
+from agent_analytics import keys
+from agent_analytics.errors import UsageError
+from agent_analytics.scope import Principal
+from agent_analytics.serving.kernels import Owner
+from agent_analytics.serving.replies import PREFIX, Reply
+from agent_analytics.settings import Settings
+
+SERVICE = "dashboards"
+CACHE_SECONDS = 10
+
+
+class HubIdentity(JupyterHubIdentityProvider):
+    """Who asks, as the hub knows them."""
+
+    def __init__(self, **options: Any) -> None:
+        # Voilà passes an empty token; here a token is the hub's to give.
+        options.pop("token", None)
+        super().__init__(**options)
+
+    def get_handlers(self) -> list[tuple[Any, ...]]:
+        return [
+            (f"{PREFIX}oauth_callback", SignedIn, {"hub_auth": self.hub_auth}),
+            (f"{PREFIX}logout", SignOut),
+        ]
+
+    def owner_of(self, handler: JupyterHandler) -> Owner | None:
+        """The person of this request; None without claims that make a principal."""
+        return _owner(handler.current_user.hub_user, self.hub_auth.get_token(handler))
+
+    async def still(self, owner: Owner) -> bool:
+        """Whether the hub says the same of them as when they came; where it is down, they stay for now."""
+        try:
+            found = await self.hub_auth.user_for_token(owner.session, use_cache=False, sync=False)
+        except HTTPError as error:
+            app_log.warning("The hub could not be asked about %s: %s", owner.name, error.log_message)
+            return True
+        return found is not None and _owner(found, owner.session) == owner
+
+
+def _owner(hub_user: dict[str, Any], session: str) -> Owner | None:
+    claims = (hub_user.get("user_info") or {}).get("agent_analytics")
+    try:
+        return Owner(hub_user["name"], Principal.from_json(claims), session) if isinstance(claims, dict) else None
+    except UsageError:
+        return None
+
+
+class SignedIn(Reply, JupyterHubOAuthCallbackHandler):
+    """Where the hub sends the browser after sign-in."""
+
+
+class SignOut(Reply, JupyterHubLogoutHandler):
+    """Out of here, then out of the hub."""
+
+
+def configure(c: Config, settings: Settings) -> None:
+    """What the hub's client would else read from the environment."""
+    c.HubOAuth.api_token = keys.secret(settings.home, f"service-{SERVICE}")
+    c.HubOAuth.api_url = f"http://127.0.0.1:{settings.port_of('hub')}/hub/api"
+    c.HubOAuth.base_url, c.HubOAuth.hub_prefix = PREFIX, "/hub/"
+    c.HubOAuth.oauth_client_id = f"service-{SERVICE}"
+    c.HubOAuth.access_scopes = {f"access:services!service={SERVICE}"}
+    c.HubOAuth.cache_max_age = CACHE_SECONDS

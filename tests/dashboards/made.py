@@ -1,0 +1,37 @@
+"""Answers made by hand, for what is drawn from them, and somebody who gives them."""
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, date, datetime
+from typing import Any
+
+from agent_analytics.answer import Answer
+from agent_analytics.period import Days, Last, resolve
+from agent_analytics.query import Query
+
+NOW = datetime(2026, 11, 21, 20, tzinfo=UTC)
+NOVEMBER = Days(date(2026, 11, 1), date(2026, 11, 22))
+
+
+def answer(query: Query, rows: Iterable[tuple[Any, ...]], days: Days = NOVEMBER, as_of: datetime = NOW) -> Answer:
+    """As acme's admin gets it in Kathmandu, where it is past midnight."""
+    reason = "You see all of acme because you administer it."
+    return Answer(query, days, "Asia/Kathmandu", reason, as_of, "cache", tuple(rows))
+
+
+class Gives:
+    """Answers each query with the rows that `rows` has for it, and remembers what it was asked."""
+
+    def __init__(self, rows: Callable[[Query], Iterable[tuple[Any, ...]]]) -> None:
+        self.rows = rows
+        self.calls: list[list[Query]] = []
+
+    def answers(self, queries: Iterable[Query]) -> list[Answer]:
+        self.calls.append(list(queries))
+        today = date(2026, 11, 22)
+        return [answer(query, self.rows(query), resolve(query.period, today)) for query in self.calls[-1]]
+
+
+def days_of(query: Query) -> int:
+    """How many days a query asks for."""
+    assert isinstance(query.period, Last)
+    return query.period.days

@@ -1,0 +1,59 @@
+"""The dashboards' service, with a sign-in of its own in place of the hub's: `enter?as=…` is who you are.
+
+Started as `service.py HOME PORT`. Whoever's name is a line of `HOME/revoked` has lost the right.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from jupyter_server.auth import IdentityProvider, User
+from jupyter_server.auth.decorator import allow_unauthenticated
+from jupyter_server.base.handlers import JupyterHandler
+
+from agent_analytics.scope import Principal
+from agent_analytics.serving import dashboards
+from agent_analytics.serving.kernels import Owner
+from agent_analytics.serving.replies import PREFIX, Reply
+from agent_analytics.settings import Settings
+
+HOME, PORT = Path(sys.argv[1]), int(sys.argv[2])
+
+
+class Enter(Reply, JupyterHandler):
+    @allow_unauthenticated
+    def get(self) -> None:
+        self.set_secure_cookie("who", self.get_argument("as"), path=PREFIX)
+        self.redirect(PREFIX)
+
+
+class Leave(Reply, JupyterHandler):
+    @allow_unauthenticated
+    def get(self) -> None:
+        self.clear_cookie("who", path=PREFIX)
+        self.finish("Signed out")
+
+
+class Anyone(IdentityProvider):
+    def get_handlers(self) -> list[tuple[Any, ...]]:
+        return [(f"{PREFIX}enter", Enter), (f"{PREFIX}logout", Leave)]
+
+    def get_user(self, handler: Any) -> User | None:
+        who = handler.get_secure_cookie("who")
+        return User(username=who.decode()) if who else None
+
+    def owner_of(self, handler: Any) -> Owner | None:
+        claims = json.loads(handler.current_user.username)
+        return Owner(claims["user"], Principal.from_json(claims), claims["user"]) if claims.get("role") else None
+
+    async def still(self, owner: Owner) -> bool:
+        revoked = HOME / "revoked"
+        return not revoked.exists() or owner.name not in revoked.read_text().splitlines()
+
+
+if __name__ == "__main__":
+    dashboards.RENEW_SECONDS = 1
+    config = dashboards.configured(Settings(home=HOME, port=PORT))
+    config.Voila.identity_provider_class = Anyone
+    dashboards.serve(config)

@@ -1,0 +1,127 @@
+"""The public port: everything to the hub, but our services' own paths, and nothing of it from outside this machine."""
+
+import http.client
+import http.server
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from agent_analytics import keys
+from agent_analytics.errors import ServiceError
+from agent_analytics.serving import proxy
+from agent_analytics.settings import Settings
+
+
+class Mirror(http.server.BaseHTTPRequestHandler):
+    """Says who answers, and what reached it."""
+
+    def do_GET(self) -> None:
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        body = json.dumps({"port": self.server.server_address[1], "path": self.path, **headers}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@contextmanager
+def mirror(port: int):
+    with http.server.ThreadingHTTPServer(("127.0.0.1", port), Mirror) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+def start(settings: Settings) -> subprocess.Popen[str]:
+    environment = {**os.environ, "AGENT_ANALYTICS_HOME": str(settings.home), "AGENT_ANALYTICS_PORT": str(settings.port)}
+    command = [sys.executable, "-m", "agent_analytics.cli", "serve", "proxy"]
+    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+
+
+def ask(port: int, path: str, **headers: str) -> tuple[int, dict]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request("GET", path, headers=headers)
+    response = connection.getresponse()
+    text = response.read()
+    return response.status, json.loads(text) if text.startswith(b"{") else {}
+
+
+@pytest.fixture
+def running(home: Path, port: int):
+    settings = Settings(home=home, port=port)
+    process = start(settings)
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            ask(port, "/")
+            break
+        except OSError:
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    yield settings
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(10) == 0
+
+
+def test_each_path_reaches_its_process(running: Settings) -> None:
+    with mirror(running.port_of("hub")), mirror(running.port_of("api")), mirror(running.port_of("dashboards")):
+        for path, process in {
+            "/": "hub",
+            "/hub/login?next=%2F": "hub",
+            "/services/api/v1/query": "api",
+            "/services/dashboards/organization": "dashboards",
+            "/services/other": "hub",
+        }.items():
+            status, said = ask(running.port, path)
+            assert (status, said["port"], said["path"]) == (200, running.port_of(process), path)
+
+
+def test_it_adds_no_word_of_its_own(running: Settings) -> None:
+    with mirror(running.port_of("hub")):
+        _, said = ask(running.port, "/", Host="analytics.example.com", **{"X-Forwarded-Proto": "https"})
+    assert said["host"] == "analytics.example.com"
+    assert {name for name in said if name.startswith("x-")} == {"x-forwarded-proto"}
+
+
+def test_a_missing_process_is_said_and_comes_back(running: Settings) -> None:
+    assert ask(running.port, "/services/api/v1/query")[0] == 503
+    with mirror(running.port_of("api")):
+        assert ask(running.port, "/services/api/v1/query")[0] == 200
+
+
+def test_routes_are_changed_with_the_token_alone(running: Settings) -> None:
+    token = keys.secret(running.home, "proxy-token")
+    port = running.port_of("proxy-api")
+    assert ask(port, "/api/routes")[0] == 403
+    assert ask(port, "/api/routes", Authorization="token guess")[0] == 403
+    status, routes = ask(port, "/api/routes", Authorization=f"token {token}")
+    assert (status, set(routes)) == (200, {"/", "/services/api", "/services/dashboards"})
+
+
+def test_a_taken_port_ends_it(running: Settings) -> None:
+    second = start(running)
+    assert second.wait(30) == 1
+    assert second.stderr
+    assert "EADDRINUSE" in second.stderr.read()
+
+
+def test_node_is_found_or_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Path(proxy.node()).name == "node"
+    old = tmp_path / "node"
+    old.write_text("#!/bin/sh\necho v18.20.0\n")
+    old.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(proxy, "_packaged_node", lambda: None)
+    with pytest.raises(ServiceError, match=r"needs node 20 or newer.*agent-analytics\[node\]"):
+        proxy.node()
