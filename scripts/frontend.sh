@@ -19,6 +19,10 @@ if ! fits; then
     fits || fail "The front end needs node 20 or newer with npm, and the one from PyPI does not run here: install one."
 fi
 
+# Node brings certificates of its own; a company's may be known to the system alone.
+system=/etc/ssl/certs/ca-certificates.crt
+[ ! -r "$system" ] || export NODE_EXTRA_CA_CERTS="${NODE_EXTRA_CA_CERTS:-$system}"
+
 cd agent_analytics/frontend
 say "Building the front end"
 npm ci --ignore-scripts --omit-lockfile-registry-resolved --no-audit --no-fund --no-update-notifier --loglevel=error

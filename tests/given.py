@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
-from agent_analytics.ingest.records import from_dicts
+from agent_analytics.ingest import from_dicts
 from agent_analytics.ingest.runs import Summary, ingest_runs
 from agent_analytics.organizations import set_organization
 from agent_analytics.store import Record

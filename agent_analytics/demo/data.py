@@ -9,7 +9,7 @@ from agent_analytics.demo.lives import as_of
 from agent_analytics.demo.people import ORGANIZATIONS, Organization
 from agent_analytics.demo.schedule import PREFIX, Schedule
 from agent_analytics.demo.story import DAYS
-from agent_analytics.ingest.records import from_dicts
+from agent_analytics.ingest import from_dicts
 from agent_analytics.ingest.runs import Summary, ingest_runs
 from agent_analytics.organizations import set_organization
 from agent_analytics.period import local_day
@@ -47,10 +47,11 @@ def seed(settings: Settings, record: Record, now: datetime, progress: Progress |
 
     `progress` is told how many more runs have been read. Raises RecordUnavailable.
     """
-    for organization in ORGANIZATIONS:
-        _introduce(record, organization)
-    news = (_news(schedule, known, now) for schedule, known in _plan(settings, record, now))
-    return send(record, chain.from_iterable(news), progress)
+    plan = _plan(settings, record, now)
+    for schedule, known in plan:
+        if known.first is None:
+            _introduce(record, schedule.organization)
+    return send(record, chain.from_iterable(_news(*planned, now) for planned in plan), progress)
 
 
 def schedules(settings: Settings, record: Record, now: datetime) -> list[Schedule]:
@@ -80,9 +81,8 @@ def _schedule(organization: Organization, known: Known, settings: Settings, now:
 
 
 def _introduce(record: Record, organization: Organization) -> None:
-    """Its time zone must be known before its runs are; what somebody has set since stays."""
-    if record.zone(organization.slug) is None:
-        set_organization(record, organization.slug, organization.name, organization.timezone)
+    """Its time zone must be known before its runs are; what an operator sets later stays."""
+    set_organization(record, organization.slug, organization.name, organization.timezone)
 
 
 def _known(record: Record, organization: Organization) -> Known:

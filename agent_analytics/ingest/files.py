@@ -1,158 +1,250 @@
-"""Files of records: CSV, JSON Lines and Parquet, compressed by gzip or not, or standard input."""
+"""Reading files of records: CSV, JSON Lines and Parquet, compressed by gzip or not, or standard input."""
 
 import csv
 import gzip
 import io
+import shutil
 import sys
+import tempfile
 import zlib
-from collections.abc import Iterator
-from decimal import Decimal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
-from tempfile import TemporaryFile
-from typing import IO, Any, cast
+from typing import Any, BinaryIO, Literal, get_args
 
-import pyarrow
-import pyarrow.parquet
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from agent_analytics.errors import IngestError, unknown
-from agent_analytics.ingest.records import FIELDS, Rejected, Row, Source
+from agent_analytics.ingest.records import FIELDS, REQUIRED, Rejected, Sent
+from agent_analytics.ingest.sources import BATCH, LONGEST_RECORD, Batch, Source, from_json, from_row, from_texts
 
-FORMATS = ("csv", "jsonl", "parquet")
-REQUIRED = ("run_id", "agent_type", "status", "started_at")
-LONGEST_LINE = 1 << 20
+Format = Literal["csv", "jsonl", "parquet"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+STDIN = "-"
+_SUFFIXES: dict[str, Format] = {".json": "jsonl", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 _GZIP, _PARQUET = b"\x1f\x8b", b"PAR1"
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_BUFFER = 256 * 1024
 
 
-def open_source(path: str, format: str | None = None) -> Source:
-    """The records of a file, `-` for standard input; what it is, its content says unless `format` does.
+def open_source(path: str, format: Format | None = None) -> Source:
+    """The records of a file, or of standard input for `-`; the format is found from content and name.
 
-    Raises IngestError, here or while it is read.
+    Raises IngestError: here for a file that cannot be opened, while reading for one that is not what it seems.
     """
-    name = "standard input" if path == "-" else path
-    file = _unzipped(_opened(path, name))
-    found = format or _sniffed(file, name)
-    readers = {"csv": _csv_rows, "jsonl": _jsonl_rows, "parquet": _parquet_rows}
-    return Source(name, _complained(name, readers[found](file, name)), loose=found != "jsonl")
+    name = "standard input" if path == STDIN else path
+    with _explained(name):
+        file = _Input(path)
+        head = file.bytes.peek(_BUFFER)
+        if not head:
+            raise IngestError(f"{name} is empty.")
+        read = {"csv": _read_csv, "jsonl": _read_json, "parquet": _read_parquet}
+        return read[format or _format(name, head)](name, file)
 
 
-def _opened(path: str, name: str) -> io.BufferedReader:
-    if path == "-":
-        return cast(io.BufferedReader, sys.stdin.buffer)
-    try:
-        return Path(path).open("rb")
-    except OSError as error:
-        raise IngestError(f"{name} cannot be read: {error.strerror}.") from None
+def size(path: str) -> int | None:
+    """The bytes of a regular file, else None. Raises IngestError where there is nothing to read."""
+    if path == STDIN:
+        return None
+    with _explained(path):
+        found = Path(path)
+        found.stat()
+        if found.is_dir():
+            raise IngestError(f"{path} is a directory. Name its files.")
+        return found.stat().st_size if found.is_file() else None
+
+
+class _Input:
+    """The bytes of a file, decompressed. `progress` says how many of the file's own were read since it last did."""
+
+    def __init__(self, path: str) -> None:
+        self.path, self.size = path, size(path)
+        self._counted = _Counted(sys.stdin.buffer if path == STDIN else open(path, "rb"))  # noqa: SIM115
+        stored = io.BufferedReader(self._counted, _BUFFER)
+        self.compressed = stored.peek(2)[:2] == _GZIP
+        self.bytes = _unzipped(stored) if self.compressed else stored
+        self._told = 0
+
+    def progress(self) -> int:
+        step, self._told = self._counted.count - self._told, self._counted.count
+        return step
 
 
 def _unzipped(file: io.BufferedReader) -> io.BufferedReader:
-    if file.peek(2)[:2] != _GZIP:
-        return file
-    return io.BufferedReader(cast(io.RawIOBase, gzip.GzipFile(fileobj=file)))
+    return io.BufferedReader(gzip.GzipFile(fileobj=file), _BUFFER)  # type: ignore[arg-type]
 
 
-def _sniffed(file: io.BufferedReader, name: str) -> str:
+class _Counted(io.RawIOBase):
+    """A file that counts the bytes read from it."""
+
+    def __init__(self, file: Any) -> None:
+        self._file, self.count = file, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        read = self._file.readinto1(buffer)
+        self.count += read
+        return read
+
+    def close(self) -> None:
+        if self._file is not sys.stdin.buffer:
+            self._file.close()
+        super().close()
+
+
+@contextmanager
+def _explained(name: str) -> Iterator[None]:
+    """Say in one line what is wrong with a file."""
     try:
-        start = file.peek(64)[:64]
-    except (EOFError, OSError, zlib.error) as error:
-        raise _damaged(name, error) from None
-    if start.startswith(_PARQUET):
+        yield
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise IngestError(f"{name} is not a whole gzip file ({error}). Copy it again.") from None
+    except OSError as error:
+        raise IngestError(f"{name} cannot be read: {error.strerror or error}.") from None
+    except pa.ArrowException as error:
+        raise IngestError(f"{name} cannot be read as Parquet: {str(error).splitlines()[0]}") from None
+
+
+def _format(name: str, head: bytes) -> Format:
+    start = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
+    if head.startswith(_PARQUET):
         return "parquet"
-    text = start.removeprefix(_BYTE_ORDER_MARK).lstrip()
-    if not text:
-        raise IngestError(f"{name} is empty.")
-    if text.startswith(b"["):
+    if start == b"[":
         raise IngestError(f"{name} is one JSON array. Write one object a line, for example by: jq -c '.[]'")
-    return "jsonl" if text.startswith(b"{") else "csv"
+    suffix = Path(name.removesuffix(".gz")).suffix.lower()
+    return "jsonl" if start == b"{" else _SUFFIXES.get(suffix, "csv")
 
 
-def _complained(name: str, rows: Iterator[Row]) -> Iterator[Row]:
-    """The rows; a file that turns out to be damaged fails whole."""
+def _read_json(name: str, file: _Input) -> Source:
+    numbered = ((line, text) for line, text in enumerate(_lines(name, file.bytes), 1) if not text.isspace())
+    return Source(name, _batches(name, file, numbered), from_json, _shown_json, file.size)
+
+
+def _shown_json(text: str) -> Any:
+    """The record as it was sent, digit for digit, or its text where it is not JSON."""
     try:
-        yield from rows
-    except (EOFError, OSError, zlib.error, pyarrow.ArrowException) as error:
-        raise _damaged(name, error) from None
+        msgspec.json.decode(text)
+    except (ValueError, RecursionError):
+        return text
+    return msgspec.Raw(text)
 
 
-def _damaged(name: str, error: Exception) -> IngestError:
-    reason = " ".join(str(error).split())[:200]
-    return IngestError(f"{name} is damaged or incomplete: {reason}. Nothing was taken.")
+def _read_csv(name: str, file: _Input) -> Source:
+    csv.field_size_limit(LONGEST_RECORD)
+    reader = csv.reader(_lines(name, file.bytes), strict=True)
+    header = _header(name, reader)
+
+    def decode(cells: list[str] | Rejected) -> Sent:
+        if isinstance(cells, Rejected):
+            raise cells
+        if len(cells) != len(header):
+            raise Rejected(None, f"has {len(cells)} cells, and the header {len(header)}")
+        return from_texts({field: cell for field, cell in zip(header, cells, strict=True) if cell})
+
+    def show(cells: list[str] | Rejected) -> Any:
+        return None if isinstance(cells, Rejected) else dict(zip(header, cells, strict=False))
+
+    return Source(name, _batches(name, file, _rows(reader)), decode, show, file.size)
 
 
-def _jsonl_rows(file: io.BufferedReader, name: str) -> Iterator[Row]:
-    line = 0
-    while content := file.readline(LONGEST_LINE + 1):
-        line += 1
-        if len(content) > LONGEST_LINE:
-            _skip_line(file, content)
-            yield Row(line, Rejected(None, f"The line is longer than {LONGEST_LINE} bytes."))
-        elif text := content.removeprefix(_BYTE_ORDER_MARK if line == 1 else b"").strip():
-            yield Row(line, text)
+def _header(name: str, reader: Iterator[list[str]]) -> list[str]:
+    try:
+        header = next(reader)
+    except (csv.Error, StopIteration):
+        raise IngestError(f"{name}: the first line is not a CSV header.") from None
+    if len(header) == 1 and (found := [separator for separator in ";\t|" if separator in header[0]]):
+        raise IngestError(f"{name}: the columns are separated by {found[0]!r}. Separate them by commas.")
+    _check_columns(name, header)
+    return header
 
 
-def _skip_line(file: io.BufferedReader, read: bytes) -> None:
-    while read and not read.endswith(b"\n"):
-        read = file.readline(LONGEST_LINE)
+def _check_columns(name: str, columns: Sequence[str]) -> None:
+    for column in columns:
+        if column not in FIELDS:
+            raise IngestError(f"{name}: {unknown('column', column[:80], FIELDS)}")
+        if columns.count(column) > 1:
+            raise IngestError(f"{name}: there are two columns {column!r}.")
+    missing = [column for column in REQUIRED if column not in columns]
+    if missing:
+        raise IngestError(f"{name}: without the column {', '.join(missing)} these are not runs.")
 
 
-def _csv_rows(file: io.BufferedReader, name: str) -> Iterator[Row]:
-    """Bytes that are no UTF-8 become halves of surrogate pairs, by which their own record alone is rejected."""
-    text = io.TextIOWrapper(cast(IO[bytes], file), encoding="utf-8-sig", errors="surrogateescape", newline="")
-    reader = csv.reader(text)
-    header = next(reader, [])
-    _check_header(header, name)
-    line = reader.line_num
+def _rows(reader: Any) -> Iterator[tuple[int, list[str] | Rejected]]:
     while True:
+        line = reader.line_num + 1
         try:
             cells = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
-            yield Row(line + 1, Rejected(None, f"This is not CSV: {error}."))
-            line = reader.line_num
+            yield line, Rejected(None, f"is not valid CSV: {error}")
             continue
         if cells:
-            yield Row(line + 1, _record(header, cells))
-        line = reader.line_num
+            yield line, cells
 
 
-def _record(header: list[str], cells: list[str]) -> dict[str, str] | Rejected:
-    if len(cells) != len(header):
-        return Rejected(None, f"The record has {len(cells)} cells; the header has {len(header)}.")
-    return dict(zip(header, cells, strict=True))
+def _lines(name: str, file: BinaryIO) -> Iterator[str]:
+    """The lines with their ends. One that is too long is cut, so that memory holds whatever the file is."""
+    number = 0
+    while line := file.readline(LONGEST_RECORD + 2):
+        number += 1
+        if len(line) > LONGEST_RECORD + 1:
+            yield _cut(line, file)
+            continue
+        try:
+            text = line.decode()
+        except UnicodeDecodeError:
+            raise IngestError(f"{name}: line {number} is not UTF-8 text. Save the file as UTF-8.") from None
+        yield text.removeprefix("\ufeff") if number == 1 else text
 
 
-def _check_header(columns: list[str], name: str) -> None:
-    for column in columns:
-        if column not in FIELDS:
-            raise IngestError(f"{name}: {unknown('column', column[:200], FIELDS)}")
-    missing = [field for field in REQUIRED if field not in columns]
-    if missing:
-        raise IngestError(f"{name}: the column {missing[0]!r} is missing. Needed: {', '.join(REQUIRED)}.")
-    if len(set(columns)) < len(columns):
-        raise IngestError(f"{name}: a column is named twice.")
+def _cut(line: bytes, file: BinaryIO) -> str:
+    rest = line
+    while rest and not rest.endswith(b"\n"):
+        rest = file.readline(LONGEST_RECORD)
+    return line.decode(errors="replace") + "\n"
 
 
-def _parquet_rows(file: io.BufferedReader, name: str) -> Iterator[Row]:
-    with pyarrow.parquet.ParquetFile(_seekable(file)) as table:
-        _check_header(table.schema_arrow.names, name)
-        line = 0
-        for batch in table.iter_batches(batch_size=5000):
-            for record in batch.to_pylist():
-                line += 1
-                yield Row(line, {name: _exact(value) for name, value in record.items()})
+def _batches(name: str, file: _Input, numbered: Iterator[tuple[int, Any]]) -> Iterator[Batch]:
+    with _explained(name), file.bytes:
+        while records := list(islice(numbered, BATCH)):
+            yield Batch(records, file.progress())
 
 
-def _seekable(file: io.BufferedReader) -> IO[bytes]:
-    if file.seekable() and not isinstance(file.raw, gzip.GzipFile):
-        return file
-    copy = TemporaryFile()  # noqa: SIM115 - the reader closes it
-    while block := file.read(1 << 20):
-        copy.write(block)
+def _read_parquet(name: str, file: _Input) -> Source:
+    whole: Any = file.path if file.size is not None and not file.compressed else _on_disk(file)
+    parquet = pq.ParquetFile(whole)
+    _check_columns(name, parquet.schema_arrow.names)
+    return Source(name, _parquet_batches(name, file.size or 0, parquet), from_row, dict, file.size)
+
+
+def _on_disk(file: _Input) -> BinaryIO:
+    """Parquet's index is at its end: what cannot be read from there is copied to where it can."""
+    copy = tempfile.TemporaryFile()  # noqa: SIM115
+    shutil.copyfileobj(file.bytes, copy)
     copy.seek(0)
     return copy
 
 
-def _exact(value: Any) -> Any:
-    """A float as the decimal number that it shows as, never as the binary fraction that it is."""
-    return Decimal(repr(value)) if isinstance(value, float) else value
+def _parquet_batches(name: str, size: int, parquet: pq.ParquetFile) -> Iterator[Batch]:
+    done, rows = 0, parquet.metadata.num_rows
+    with _explained(name), parquet:
+        for batch in parquet.iter_batches(BATCH):
+            records = [(done + row, values) for row, values in enumerate(_plain(batch).to_pylist(), 1)]
+            yield Batch(records, size * (done + len(records)) // rows - size * done // rows)
+            done += len(records)
+
+
+def _plain(batch: pa.RecordBatch) -> pa.Table:
+    """Timestamps as the contract's texts, finer digits cut off; all else as it is."""
+    table = pa.Table.from_batches([batch])
+    for position, field in enumerate(table.schema):
+        if pa.types.is_timestamp(field.type):
+            zone = field.type.tz and "UTC"
+            text = table.column(position).cast(pa.timestamp("us", zone), safe=False).cast(pa.string())
+            table = table.set_column(position, field.name, text)
+    return table

@@ -1,256 +1,243 @@
-"""The run record: what a source may say of a run, and what it may not."""
+"""The run record's contract: what a source may send, and what of it is kept.
+
+`Sent` holds the types and lengths; `checked` holds what fields must be to each other. Whatever breaks a rule
+is `Rejected` with the field and the reason; nothing is guessed.
+"""
 
 import re
-import unicodedata
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from decimal import ROUND_HALF_EVEN, Decimal
+from datetime import UTC, datetime, timedelta
+from decimal import ROUND_HALF_EVEN, Context, Decimal
+from operator import attrgetter
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
-from agent_analytics.errors import unknown
+from agent_analytics.ingest.prices import PriceTable
+from agent_analytics.period import FIRST_YEAR, LAST_YEAR
 from agent_analytics.scope import ORGANIZATION
+from agent_analytics.tables import STATUSES
 
 LONGEST_NAME = 200
 LONGEST_MESSAGE = 10_000
-MOST_ATTRIBUTE_BYTES = 64 * 1024
-# So that no sum over an organization can overflow.
-MOST_TOKENS = 10**12
+LARGEST_ATTRIBUTES = 64 * 1024
+LARGEST_EXPONENT = 300
 MOST_MONEY = 10**9
-MOST_RETRIES = 10**6
-NANO = Decimal("1e-9")
+NANO = Decimal("1E-9")
 
-Name = Annotated[str, Meta(min_length=1, max_length=LONGEST_NAME)]
-Instant = Annotated[datetime, Meta(tz=True)]
-Tokens = Annotated[int, Meta(ge=0, le=MOST_TOKENS)]
-PARTS = (
-    ("cache_read_tokens", "input_tokens"),
-    ("cache_write_tokens", "input_tokens"),
-    ("reasoning_tokens", "output_tokens"),
-)
-
-
-class Run(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """One run as its source tells it; `docs/run-record.md` says what each field means."""
-
-    run_id: Name
-    agent_type: Name
-    status: Literal["running", "succeeded", "failed", "cancelled"]
-    started_at: Instant
-    organization: Name | None = None
-    user: Name | None = None
-    team: Name | None = None
-    ended_at: Instant | None = None
-    model: Name | None = None
-    model_version: Name | None = None
-    input_tokens: Tokens | None = None
-    output_tokens: Tokens | None = None
-    cache_read_tokens: Tokens | None = None
-    cache_write_tokens: Tokens | None = None
-    reasoning_tokens: Tokens | None = None
-    input_cost: Decimal | None = None
-    output_cost: Decimal | None = None
-    cost: Decimal | None = None
-    retries: Annotated[int, Meta(ge=0, le=MOST_RETRIES)] | None = None
-    error_category: Name | None = None
-    error_message: str | None = None
-    attributes: dict[str, Any] | None = None
-    updated_at: Instant | None = None
-
-
-FIELDS = Run.__struct_fields__
-NAMES = ("run_id", "agent_type", "organization", "user", "team", "model", "model_version", "error_category")
-INSTANTS = ("started_at", "ended_at", "updated_at")
-MONEY = ("input_cost", "output_cost", "cost")
+Key = Annotated[str, Meta(min_length=1, max_length=LONGEST_NAME)]
+Name = Annotated[str, Meta(max_length=LONGEST_NAME)]
+Count = Annotated[int, Meta(ge=0, le=10**12)]
+Retries = Annotated[int, Meta(ge=0, le=10**9)]
+Status = Literal[STATUSES]  # type: ignore[valid-type]
 
 
 class Rejected(Exception):
-    """A record that breaks a rule: `field` says which it breaks (None for the whole), `reason` how to mend it."""
+    """A record breaks the contract: in which field (None: as a whole), and how."""
 
     def __init__(self, field: str | None, reason: str) -> None:
-        super().__init__(f"{field}: {reason}" if field else reason)
-        self.field = field
-        self.reason = reason
+        super().__init__(field, reason)
+        self.field, self.reason = field, reason
 
 
-@dataclass(frozen=True)
-class Row:
-    """A record as its file has it, before it is checked. `line` counts from 1."""
+class Sent(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """One run as a source sends it. An empty text counts as null."""
 
-    line: int
-    content: Mapping[str, Any] | bytes | Rejected
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where records come from, under the name that rejections tell; `loose` where all values are text, as in CSV."""
-
-    name: str
-    rows: Iterable[Row]
-    loose: bool = False
-
-
-def from_dicts(name: str, records: Iterable[Mapping[str, Any]]) -> Source:
-    """Records that are already objects, in the contract's names and JSON's types."""
-    return Source(name, (Row(line, record) for line, record in enumerate(records, 1)))
-
-
-def checked(row: Row, loose: bool, organization: str | None) -> Run:
-    """The run, complete and in range; raises Rejected."""
-    run = _decoded(row.content, loose)
-    if run.organization is None:
-        run.organization = organization
-    _check_names(run)
-    _check_times(run)
-    _check_tokens(run)
-    _settle_cost(run)
-    _settle_texts(run)
-    run.retries = run.retries or 0
-    run.updated_at = run.updated_at or run.ended_at or run.started_at
-    return run
+    organization: str | None = None
+    run_id: Key
+    user: Name | None = None
+    team: Name | None = None
+    agent_type: Key
+    status: Status
+    started_at: str
+    ended_at: str | None = None
+    model: Name | None = None
+    model_version: Name | None = None
+    input_tokens: Count | None = None
+    output_tokens: Count | None = None
+    cache_read_tokens: Count | None = None
+    cache_write_tokens: Count | None = None
+    reasoning_tokens: Count | None = None
+    input_cost: Decimal | None = None
+    output_cost: Decimal | None = None
+    cost: Decimal | None = None
+    retries: Retries | None = None
+    error_category: Name | None = None
+    error_message: str | None = None
+    attributes: dict[str, Any] | None = None
+    updated_at: str | None = None
 
 
-def _decoded(content: Mapping[str, Any] | bytes | Rejected, loose: bool) -> Run:
-    if isinstance(content, Rejected):
-        raise content
+FIELDS = Sent.__struct_fields__
+REQUIRED = ("run_id", "agent_type", "status", "started_at")
+TIMES = ("started_at", "ended_at", "updated_at")
+COSTS = ("input_cost", "output_cost", "cost")
+COLUMNS = (*FIELDS, "cost_source")
+Run = tuple[Any, ...]
+
+_NAMES = ("run_id", "user", "team", "agent_type", "model", "model_version", "error_category")
+_names = attrgetter(*_NAMES)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_UNWANTED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:(\d\d)(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)")
+_LEAP = re.compile(r"(?<=:\d\d:)60")
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+EXACT_JSON = msgspec.json.Encoder(decimal_format="number")
+_EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN)
+
+
+def checked(sent: Sent, organization: str | None, prices: PriceTable) -> Run:
+    """The run as the record keeps it, a value for each of COLUMNS.
+
+    `organization` is used where the record names none. Raises Rejected.
+    """
+    sent.organization = _organization(sent.organization or organization)
+    _check_names(sent)
+    started_at = _check_times(sent)
+    _check_tokens(sent)
+    source = _settle_cost(sent, started_at, prices)
+    sent.retries = sent.retries or 0
+    sent.error_message = _message(sent.error_message)
+    attributes = _attributes(sent.attributes) if sent.attributes else "{}"
+    *values, _, updated_at = msgspec.structs.astuple(sent)
+    return (*values, attributes, updated_at, source)
+
+
+def _organization(name: str | None) -> str:
+    if not name:
+        raise Rejected("organization", "is missing; name it in the record or by --organization")
+    if not ORGANIZATION.fullmatch(name):
+        raise Rejected("organization", f"{name[:80]!r} is not a slug of lower-case letters, digits and dashes")
+    return name
+
+
+def _check_names(sent: Sent) -> None:
+    names = _names(sent)
+    if not "".join(filter(None, names)).isprintable():
+        for field, name in zip(_NAMES, names, strict=True):
+            if name and (found := _CONTROL.search(name)):
+                raise Rejected(field, f"holds the control character U+{ord(found[0]):04X}")
+    if "" in names:
+        for field, name in zip(_NAMES, names, strict=True):
+            setattr(sent, field, name or None)
+
+
+def _message(text: str | None) -> str | None:
+    """Without control characters other than tab and newline; cut where it is longer than LONGEST_MESSAGE."""
+    if not text:
+        return None
+    if not text.isprintable():
+        text = _UNWANTED.sub("", text.replace("\r\n", "\n"))
+    return text if len(text) <= LONGEST_MESSAGE else text[: LONGEST_MESSAGE - 1] + "…"
+
+
+def _attributes(values: dict[str, Any]) -> str:
+    encoded = EXACT_JSON.encode(values)
+    if len(encoded) > LARGEST_ATTRIBUTES:
+        raise Rejected("attributes", f"is larger than {LARGEST_ATTRIBUTES} bytes")
+    if b"\\u0000" in encoded and _NUL.search(encoded):
+        raise Rejected("attributes", "holds the control character U+0000")
+    return encoded.decode()
+
+
+def exact_number(text: str) -> Decimal:
+    """A number of `attributes` that is not whole, as it was written; raises ValueError for one out of all range."""
     try:
-        if isinstance(content, bytes):
-            return _decoder.decode(content)
-        return msgspec.convert(_loosened(content) if loose else content, Run, strict=not loose)
-    except msgspec.ValidationError as error:
-        raise _rejected(str(error)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Rejected(None, f"This is not a JSON object: {error}.") from None
+        number = Decimal(text)
+    except ArithmeticError:
+        number = Decimal("NaN")
+    if not number.is_finite() or abs(number.adjusted()) > LARGEST_EXPONENT:
+        raise ValueError(f"Number out of range: {text[:40]}")
+    return number
 
 
-_decoder = msgspec.json.Decoder(Run)
+def _check_times(sent: Sent) -> datetime:
+    """Put instants in the place of the texts; gives the start."""
+    started_at = _instant("started_at", sent.started_at)
+    ended_at = _instant("ended_at", sent.ended_at) if sent.ended_at else None
+    if ended_at is not None:
+        if sent.status == "running":
+            raise Rejected("ended_at", "must be null while the run is running")
+        if ended_at < started_at:
+            raise Rejected("ended_at", "is before started_at")
+    updated_at = _instant("updated_at", sent.updated_at) if sent.updated_at else ended_at or started_at
+    sent.started_at, sent.ended_at, sent.updated_at = started_at, ended_at, updated_at  # type: ignore[assignment]
+    return started_at
 
 
-def _loosened(record: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Text of a CSV file: an empty cell says nothing, and attributes are JSON."""
-    given = {name: value for name, value in record.items() if value != ""}
-    for name in INSTANTS:
-        if isinstance(given.get(name), str) and given[name][4:5] != "-":
-            raise Rejected(name, f"{given[name][:40]!r} is not a time. Write it like 2026-03-01T09:00:00Z.")
-    if isinstance(given.get("attributes"), str):
-        given["attributes"] = _attributes(given["attributes"])
-    return given
-
-
-def _attributes(text: str) -> Any:
+def _instant(field: str, text: str) -> datetime:
+    """An RFC 3339 time to the microsecond, finer digits cut off; a leap second is the start of the next minute."""
+    match = _RFC3339.fullmatch(text)
+    if match is None:
+        raise Rejected(field, f"{text[:80]!r} is not a time with an offset like 2026-03-01T14:00:00Z")
     try:
-        return msgspec.json.decode(text)
-    except msgspec.DecodeError:
-        raise Rejected("attributes", "This is not a JSON object.") from None
-
-
-def _rejected(message: str) -> Rejected:
-    """msgspec's message in our words: which field, and what was expected there."""
-    what, _, where = message.partition(" - at `$.")
-    if "unknown field `" in what:
-        field = what.split("`")[1]
-        return Rejected(field[:LONGEST_NAME], unknown("field", field[:LONGEST_NAME], FIELDS))
-    if "missing required field `" in what:
-        return Rejected(what.split("`")[1], "This field is required.")
-    return Rejected(where.rstrip("`").split(".")[0].split("[")[0] or None, f"{what}.")
-
-
-def _check_names(run: Run) -> None:
-    if run.organization is None:
-        raise Rejected("organization", "Name it in the record, or for all by --organization.")
-    if not ORGANIZATION.fullmatch(run.organization):
-        raise Rejected("organization", f"{run.organization!r} is not an organization: use a-z, 0-9 and dashes.")
-    for field in NAMES:
-        text = getattr(run, field)
-        if text is not None and not text.isprintable() and any(map(_is_control, text)):
-            raise Rejected(field, "A name holds no control character, line break or half of a surrogate pair.")
-
-
-def _is_control(letter: str) -> bool:
-    return unicodedata.category(letter) in ("Cc", "Cs")
-
-
-def _check_times(run: Run) -> None:
-    for field in INSTANTS:
-        instant = getattr(run, field)
-        if instant is not None:
-            setattr(run, field, _in_utc(field, instant))
-    if run.ended_at is None:
-        return
-    if run.status == "running":
-        raise Rejected("ended_at", "A running run has no end. Leave it out, or send another status.")
-    if run.ended_at < run.started_at:
-        raise Rejected("ended_at", f"The run ends at {run.ended_at}, before it starts at {run.started_at}.")
-
-
-def _in_utc(field: str, instant: datetime) -> datetime:
-    try:
-        instant = instant.astimezone(UTC)
-    except OverflowError:
-        instant = datetime.min.replace(tzinfo=UTC)
-    if not 1970 <= instant.year <= 2999:
-        raise Rejected(field, "The time must lie in the years 1970 to 2999.")
+        instant = _leap_second(text) if match[1] == "60" else datetime.fromisoformat(text.upper())
+    except ValueError:
+        raise Rejected(field, f"{text[:80]!r} is not a time that exists") from None
+    if not FIRST_YEAR <= instant.year <= LAST_YEAR:
+        raise Rejected(field, f"{text[:80]!r} lies outside the years {FIRST_YEAR} to {LAST_YEAR}")
     return instant
 
 
-def _check_tokens(run: Run) -> None:
-    for part, whole in PARTS:
-        counted, most = getattr(run, part), getattr(run, whole)
-        if counted is not None and most is not None and counted > most:
-            raise Rejected(part, f"{counted} is more than the {most} of {whole}, of which it is a part.")
+def _leap_second(text: str) -> datetime:
+    instant = datetime.fromisoformat(_LEAP.sub("59", text.upper())) + timedelta(seconds=1)
+    if instant.astimezone(UTC).strftime("%H:%M:%S") != "00:00:00":
+        raise ValueError(text)
+    return instant
 
 
-def _settle_cost(run: Run) -> None:
-    """Round each amount to the nano-dollar, and add up the total where both parts are known."""
-    for field in MONEY:
-        amount = getattr(run, field)
-        if amount is not None:
-            setattr(run, field, _money(field, amount))
-    if run.input_cost is None or run.output_cost is None:
-        return
-    total = run.input_cost + run.output_cost
-    if run.cost is not None and abs(run.cost - total) > NANO:
-        raise Rejected("cost", f"{run.cost} is not the sum of input_cost and output_cost, {total}.")
-    if run.cost is None:
-        run.cost = total
+def _check_tokens(sent: Sent) -> None:
+    cached = (sent.cache_read_tokens or 0) + (sent.cache_write_tokens or 0)
+    if cached and sent.input_tokens is not None and cached > sent.input_tokens:
+        field = "cache_read_tokens" if sent.cache_read_tokens else "cache_write_tokens"
+        raise Rejected(
+            field, f"and cache_write_tokens add up to {cached}, more than input_tokens: they are parts of it"
+        )
+    reasoning = sent.reasoning_tokens or 0
+    if reasoning and sent.output_tokens is not None and reasoning > sent.output_tokens:
+        raise Rejected("reasoning_tokens", "is more than output_tokens, of which it is a part")
 
 
-def _money(field: str, amount: Decimal) -> Decimal:
-    if not amount.is_finite() or not 0 <= amount <= MOST_MONEY:
-        raise Rejected(field, f"{str(amount)[:40]} is not an amount from 0 to {MOST_MONEY} USD.")
-    return amount.quantize(NANO, ROUND_HALF_EVEN)
-
-
-def _settle_texts(run: Run) -> None:
-    """A message is kept up to a length; PostgreSQL takes no NUL and no half of a surrogate pair."""
-    if run.error_message:
-        text = "".join("\N{REPLACEMENT CHARACTER}" if letter == "\0" else letter for letter in run.error_message)
-        text = text.encode("utf-8", "replace").decode()
-        run.error_message = text if len(text) <= LONGEST_MESSAGE else text[: LONGEST_MESSAGE - 1] + "…"
-    if run.attributes:
-        _check_attributes(msgspec.json.encode(run.attributes))
-
-
-def _check_attributes(text: bytes) -> None:
-    if len(text) > MOST_ATTRIBUTE_BYTES:
-        raise Rejected("attributes", f"They take more than {MOST_ATTRIBUTE_BYTES} bytes as JSON.")
-    if _NUL.search(text):
-        raise Rejected("attributes", "They hold a NUL character, which PostgreSQL does not keep.")
-
-
-_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
-
-
-def shown(content: Mapping[str, Any] | bytes | Rejected) -> Any:
-    """A rejected record for the report: the object, or its text where it is none."""
-    if isinstance(content, Rejected):
+def _settle_cost(sent: Sent, started_at: datetime, prices: PriceTable) -> str | None:
+    """Round what was sent, or price what was not; gives where the figures come from, None for nowhere."""
+    sent_costs = sent.input_cost, sent.output_cost, sent.cost
+    if sent_costs != (None, None, None):
+        sent.input_cost, sent.output_cost, sent.cost = _settled(*map(_money, COSTS, sent_costs))
+        return "reported"
+    priced = prices.cost(
+        sent.model,
+        started_at,
+        sent.input_tokens,
+        sent.output_tokens,
+        sent.cache_read_tokens or 0,
+        sent.cache_write_tokens or 0,
+        sent.reasoning_tokens or 0,
+    )
+    if priced is None:
         return None
-    if isinstance(content, bytes):
-        try:
-            return msgspec.json.decode(content)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            return content.decode("utf-8", "replace")
-    return dict(content)
+    sent.input_cost, sent.output_cost, sent.cost = _settled(*priced, None)
+    return "computed"
+
+
+def _money(field: str, value: Decimal | None) -> Decimal | None:
+    if value is not None and not (value.is_finite() and 0 <= value <= MOST_MONEY):
+        raise Rejected(field, f"{str(value)[:40]} is not from 0 to {MOST_MONEY} US dollars")
+    return value
+
+
+def _settled(
+    input_cost: Decimal | None, output_cost: Decimal | None, cost: Decimal | None
+) -> tuple[Decimal | None, Decimal | None, Decimal | None]:
+    """Costs in whole nano-dollars. Where both parts are given, their sum is the cost, so that all adds up."""
+    both = input_cost is not None and output_cost is not None
+    parts = (input_cost or 0) + (output_cost or 0)
+    if cost is not None and (parts - cost > NANO or (both and cost - parts > NANO)):
+        raise Rejected("cost", f"{cost} is not the sum of input_cost and output_cost, {parts}")
+    input_cost, output_cost = _rounded(input_cost), _rounded(output_cost)
+    if input_cost is not None and output_cost is not None:
+        return input_cost, output_cost, input_cost + output_cost
+    return input_cost, output_cost, _rounded(cost)
+
+
+def _rounded(value: Decimal | None) -> Decimal | None:
+    return None if value is None else _EXACT.quantize(value, NANO)

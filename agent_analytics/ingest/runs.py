@@ -1,39 +1,51 @@
-"""The front door: `ingest_runs(record, sources)`."""
+"""The front door: records of any sources, validated, priced and merged into the record in one transaction."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from queue import Queue
-from threading import Thread
 from typing import Any
 
+import psycopg
+
 from agent_analytics.errors import IngestError
-from agent_analytics.ingest.prices import settle_source
-from agent_analytics.ingest.records import Rejected, Row, Source, checked, shown
-from agent_analytics.ingest.upsert import Priced, Upsert
+from agent_analytics.ingest.prices import PriceTable
+from agent_analytics.ingest.records import Rejected, Run, checked
+from agent_analytics.ingest.sources import Source
+from agent_analytics.ingest.upsert import Merge, Piece
 from agent_analytics.store import Record
 
-BATCH = 20_000
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What became of the records; unchanged ones are known already, or older than what is known."""
-
-    accepted: int
-    updated: int
-    unchanged: int
-    rejected: int
+LOAD = 4 * 1024 * 1024
+NOBODY = ""
 
 
 @dataclass(frozen=True)
 class Rejection:
-    """One record that was not taken, and why."""
+    """A record that was not taken: where it stood, which field was wrong (None: all of it), and how."""
 
     file: str
     line: int
     field: str | None
     reason: str
     record: Any
+
+    def __str__(self) -> str:
+        return f"{self.file}, line {self.line}: {self.field or 'the record'} {self.reason}"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What became of the records: runs that are new, runs with a newer version, records that changed nothing, bad ones.
+
+    A record that another one of the same files supersedes is counted as unchanged.
+    """
+
+    accepted: int
+    updated: int
+    unchanged: int
+    rejected: int
+
+    def __str__(self) -> str:
+        parts = ((name, getattr(self, name)) for name in ("accepted", "updated", "unchanged", "rejected"))
+        return ", ".join(f"{count:,} {name}" for name, count in parts) + "."
 
 
 def ingest_runs(
@@ -44,79 +56,77 @@ def ingest_runs(
     rejects: Callable[[Rejection], None] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Summary:
-    """Take all sources' runs into the record, in one transaction: all good ones, or none where something fails.
+    """Take the runs of all sources, or nothing.
 
-    `organization` is for records that name none. `rejects` is told each rejected record, `progress` how many
-    more have been read. Raises IngestError, also if every single record is rejected.
+    `organization` owns the records that name none; it, teams, users and agent types are created where they are new.
+    `rejects` gets each record that is not taken; `progress` gets how much more was read, in the unit of the sources'
+    sizes. Raises IngestError where a source cannot be read to its end or not one record of it all is good.
     """
-    reading = _Reading(organization, rejects)
-    with record.organization("") as connection:
-        upsert = Upsert(connection)
-        for batch in _ahead(reading.batches(sources)):
-            upsert.write(batch)
-            if progress:
-                progress(len(batch))
-        if reading.rejected and not reading.good:
-            raise IngestError(f"All {reading.rejected} records were rejected. The first: {reading.first}")
-        upsert.finish()
-    unchanged = reading.good - upsert.accepted - upsert.updated
-    return Summary(upsert.accepted, upsert.updated, unchanged, reading.rejected)
-
-
-class _Reading:
-    """Checks and prices records, and counts."""
-
-    def __init__(self, organization: str | None, rejects: Callable[[Rejection], None] | None) -> None:
-        self._organization = organization
-        self._rejects = rejects
-        self.good = 0
-        self.rejected = 0
-        self.first = ""
-
-    def batches(self, sources: Iterable[Source]) -> Iterator[list[Priced]]:
-        batch: list[Priced] = []
-        for source in sources:
-            for row in source.rows:
-                run = self._take(source, row)
-                if run:
-                    batch.append(run)
-                if len(batch) == BATCH:
-                    yield batch
-                    batch = []
-        if batch:
-            yield batch
-
-    def _take(self, source: Source, row: Row) -> Priced | None:
-        try:
-            run = checked(row, source.loose, self._organization)
-        except Rejected as rejected:
-            self._reject(source, row, rejected)
-            return None
-        self.good += 1
-        return run, settle_source(run)
-
-    def _reject(self, source: Source, row: Row, rejected: Rejected) -> None:
-        self.rejected += 1
-        self.first = self.first or f"{source.name}, line {row.line}: {rejected}"
-        if self._rejects:
-            self._rejects(Rejection(source.name, row.line, rejected.field, rejected.reason, shown(row.content)))
-
-
-def _ahead(batches: Iterator[list[Priced]]) -> Iterator[list[Priced]]:
-    """The batches, each made while PostgreSQL works on the one before. What fails there fails here."""
-    queue: Queue[list[Priced] | BaseException | None] = Queue(maxsize=2)
-    thread = Thread(target=_fill, args=(queue, batches), daemon=True, name="ingest-reader")
-    thread.start()
-    while (made := queue.get()) is not None:
-        if isinstance(made, BaseException):
-            raise made
-        yield made
-
-
-def _fill(queue: "Queue[list[Priced] | BaseException | None]", batches: Iterator[list[Priced]]) -> None:
+    reading = Reading(organization, rejects, progress)
     try:
-        for batch in batches:
-            queue.put(batch)
-        queue.put(None)
-    except BaseException as error:
-        queue.put(error)
+        with record.organization(NOBODY) as connection, Merge(connection) as merge:
+            for pieces, last in _loads(reading.runs(sources)):
+                merge.add(pieces, last)
+            merge.finish()
+            reading.check()
+    except psycopg.Error as error:
+        raise IngestError(f"PostgreSQL refused the runs: {str(error).splitlines()[0]}. Nothing was taken.") from error
+    unchanged = reading.good - merge.accepted - merge.updated
+    return Summary(merge.accepted, merge.updated, unchanged, reading.bad)
+
+
+class Reading:
+    """Turns sources into runs, and counts."""
+
+    def __init__(
+        self,
+        organization: str | None,
+        rejects: Callable[[Rejection], None] | None,
+        progress: Callable[[int], None] | None,
+    ) -> None:
+        self._organization, self._rejects, self._progress = organization, rejects, progress
+        self._prices = PriceTable()
+        self._first: Rejection | None = None
+        self.good = self.bad = 0
+
+    def runs(self, sources: Iterable[Source]) -> Iterator[Run]:
+        for source in sources:
+            for batch in source.batches:
+                for line, raw in batch.records:
+                    try:
+                        yield checked(source.decode(raw), self._organization, self._prices)
+                    except Rejected as rejected:
+                        self._reject(source, line, raw, rejected)
+                    else:
+                        self.good += 1
+                if self._progress:
+                    self._progress(batch.read)
+
+    def _reject(self, source: Source, line: int, raw: Any, rejected: Rejected) -> None:
+        rejection = Rejection(source.name, line, rejected.field, rejected.reason, source.show(raw))
+        self.bad += 1
+        self._first = self._first or rejection
+        if self._rejects:
+            self._rejects(rejection)
+
+    def check(self) -> None:
+        if self._first and not self.good:
+            raise IngestError(
+                f"Nothing was taken: each of the {self.bad:,} records is bad. The first is {self._first}."
+            )
+
+
+def _loads(runs: Iterator[Run]) -> Iterator[tuple[list[Piece], bool]]:
+    """The runs as pieces, as many at a time as memory may hold, and whether these are the last."""
+    pieces: dict[str, Piece] = {}
+    size = 0
+    for run in runs:
+        if size > LOAD:
+            yield list(pieces.values()), False
+            pieces, size = {}, 0
+        piece = pieces.get(run[0])
+        if piece is None:
+            piece = pieces[run[0]] = Piece(run[0])
+        size += piece.add(run)
+    if pieces:
+        yield list(pieces.values()), True

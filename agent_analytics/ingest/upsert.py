@@ -1,109 +1,156 @@
-"""Writing checked runs to the record, batch by batch, in one transaction."""
+"""Runs become part of the record: staged, then merged, each organization's under its own row security.
+
+PostgreSQL merges one load of pieces while Python validates the next. All of it is one transaction.
+"""
 
 import csv
 import io
 import re
 from collections import defaultdict
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import date
 from importlib.resources import files
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
-import msgspec
+import psycopg
 
-from agent_analytics.ingest.records import FIELDS, Run
+from agent_analytics.ingest.records import COLUMNS, COSTS, Run
 from agent_analytics.store import Connection, enter
 
-COLUMNS = (*FIELDS, "cost_source")
-_SQL = dict(
-    re.findall(
-        r"-- name: (\w+)\n(.*?)(?=\n-- name:|\Z)", files(__package__).joinpath("upsert.sql").read_text(), re.DOTALL
+EVERY_ORGANIZATION = "*"
+Cursor = psycopg.Cursor[tuple[Any, ...]]
+_RUN_ID = COLUMNS.index("run_id")
+_NAMED = {name: COLUMNS.index(name) for name in ("team", "user", "agent_type")}
+
+
+def _columns(relation: str | None) -> str:
+    quoted = [f'"{column}"' for column in COLUMNS]
+    return ", ".join(f"{relation}.{column}" for column in quoted) if relation else ", ".join(quoted)
+
+
+def _content(relation: str) -> str:
+    version = ["organization", "run_id", "updated_at", "mine"]
+    computed = [*version, *COSTS, "cost_source"]
+    return (
+        f"(to_jsonb({relation}) - case when {relation}.cost_source = 'reported' "
+        f"then array{version} else array{computed} end)::text"
     )
-)
-_QUOTED = ", ".join(f'"{column}"' for column in COLUMNS)
-_KEYS = ("organization", "run_id")
-_UPDATE = f"""
-with updated as (
-  update analytics.runs as theirs
-  set ({_QUOTED}) = row ({", ".join(f'ours."{column}"' for column in COLUMNS)})
-  from pg_temp.incoming as ours join pg_temp.newer on newer.run_id = ours.run_id
-  where ours.organization = %(organization)s
-    and theirs.organization = ours.organization and theirs.run_id = ours.run_id
-  returning ours.run_id, ours.started_at
-)
-select timezone(organizations.timezone, updated.started_at)::date, old_day
-from updated join pg_temp.newer on newer.run_id = updated.run_id
-cross join analytics.organizations
-where organizations.organization = %(organization)s
-"""
-_encode = msgspec.json.Encoder().encode
-
-Priced = tuple[Run, str | None]
 
 
-class Upsert:
-    """One transaction's writing; `finish` it, or nothing is told to the cache."""
+def _statements(text: str) -> dict[str, str]:
+    """The statements of an SQL file by their names."""
+    text = re.sub(r"\{columns(?: of (\w+))?\}", lambda match: _columns(match[1]), text)
+    text = re.sub(r"\{content of (\w+)\}", lambda match: _content(match[1]), text)
+    parts = re.split(r"^-- name: (\w+)\n", text, flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+SQL = _statements(files(__package__).joinpath("upsert.sql").read_text())
+
+
+class Piece:
+    """Some runs of one organization, in the text that PostgreSQL reads."""
+
+    def __init__(self, organization: str) -> None:
+        self.organization = organization
+        self.runs = 0
+        self.run_ids: set[str] = set()
+        self.names: dict[str, set[str | None]] = {name: set() for name in _NAMED}
+        self.text = io.StringIO()
+        self._write = csv.writer(self.text).writerow
+
+    def add(self, run: Run) -> int:
+        """Take one run in; gives how long its text is."""
+        self.runs += 1
+        self.run_ids.add(run[_RUN_ID])
+        for name, position in _NAMED.items():
+            self.names[name].add(run[position])
+        return self._write(run)
+
+
+class Merge:
+    """Merges loads of pieces, in the background of its `with`; the figures are final after `finish`.
+
+    `accepted` counts runs that are new, `updated` those that were there before and now have a newer version.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self.accepted = 0
-        self.updated = 0
-        self._touched: dict[str, set[date]] = defaultdict(set)
-        connection.execute("select pg_advisory_xact_lock(hashtext('agent_analytics.ingest'))")
-        # The staged rows have no statistics: a plan that reads all of the record to find a few is always wrong.
-        connection.execute("set local enable_hashjoin = off; set local enable_mergejoin = off")
-        connection.execute(_SQL["stage"])
+        self._worker = ThreadPoolExecutor(1, "merge")
+        self._load: Future[None] | None = None
+        self._zones: dict[str, str] = {}
+        self._days: defaultdict[str, set[date]] = defaultdict(set)
+        self.accepted = self.updated = 0
 
-    def write(self, batch: Sequence[Priced]) -> None:
-        """Take a batch over: insert what is new, replace what is older."""
-        self._connection.execute("truncate pg_temp.incoming")
-        with self._connection.cursor().copy(f"copy pg_temp.incoming ({_QUOTED}) from stdin csv") as copy:
-            copy.write(_as_csv(batch))
-        if self._one(_SQL["repeated"]):
-            self._connection.execute(_SQL["keep_newest"])
-        for organization in sorted({str(run.organization) for run, _ in batch}):
-            self._merge(organization)
+    def __enter__(self) -> Self:
+        self._connection.execute(SQL["create_staging"])
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if error is not None and self._load is not None and self._load.running():
+            self._connection.cancel_safe()
+        self._worker.shutdown()
+
+    def add(self, pieces: Sequence[Piece], last: bool) -> None:
+        """Begin to merge a load, once the one before is merged.
+
+        A transaction that writes one organization, once, takes that one's lock and nothing else. Any other takes
+        the lock of all first, so that only one such transaction runs at a time: no two can wait for each other.
+        """
+        alone = last and self._load is None and len(pieces) == 1
+        self._wait()
+        self._load = self._worker.submit(self._merge_load, pieces, alone)
 
     def finish(self) -> None:
-        """Note which (organization, day) pieces have changed."""
-        for organization, days in self._touched.items():
+        """Wait for the last load, and report each touched day to those who follow the record."""
+        self._wait()
+        for organization, days in sorted(self._days.items()):
             enter(self._connection, organization)
-            with self._connection.cursor() as cursor:
-                cursor.executemany(
-                    "insert into analytics.changes (organization, day) values (%s, %s)",
-                    [(organization, day) for day in sorted(days)],
-                )
+            self._run("report_changes", organization=organization, days=sorted(days))
 
-    def _merge(self, organization: str) -> None:
+    def _wait(self) -> None:
+        if self._load is not None:
+            self._load.result()
+
+    def _merge_load(self, pieces: Sequence[Piece], alone: bool) -> None:
+        if not alone:
+            self._run("lock", name=EVERY_ORGANIZATION)
+        for piece in pieces:
+            self._merge(piece)
+
+    def _merge(self, piece: Piece) -> None:
+        organization = piece.organization
+        self._open(organization)
+        for name, values in piece.names.items():
+            self._run(f"create_{name}s", organization=organization, names=sorted(values - {None}))
+        self._stage(piece)
+        inserted = self._count(organization, "insert_new")
+        self.accepted += inserted
+        if inserted < len(piece.run_ids) and self._run("find_newer", organization=organization).rowcount:
+            self.updated += self._count(organization, "update_newer")
+
+    def _open(self, organization: str) -> None:
         enter(self._connection, organization)
-        for name in ("create_organization", "create_teams", "create_users", "create_agent_types", "find_newer"):
-            self._run(name, organization)
-        for day, count in self._run("insert", organization).fetchall():
-            self.accepted += count
-            self._touched[organization].add(day)
-        replaced = self._connection.execute(_UPDATE, {"organization": organization}).fetchall()
-        self.updated += len(replaced)
-        self._touched[organization].update(day for days in replaced for day in days)
-        self._run("forget", organization)
+        if organization not in self._zones:
+            self._run("lock", name=organization)
+            self._run("create_organization", organization=organization)
+            self._zones[organization] = self._run("zone").fetchall()[0][0]
 
-    def _run(self, name: str, organization: str) -> Any:
-        return self._connection.execute(_SQL[name], {"organization": organization})
+    def _stage(self, piece: Piece) -> None:
+        self._run("empty_staging")
+        with self._connection.cursor().copy(SQL["stage"]) as copy:
+            copy.write(piece.text.getvalue())
+        if len(piece.run_ids) < piece.runs:
+            self._run("drop_losers")
 
-    def _one(self, statement: str) -> Any:
-        row = self._connection.execute(statement).fetchone()
-        return row and row[0]
+    def _count(self, organization: str, statement: str) -> int:
+        """Run a statement that writes runs; note the days that it touched, and give how many runs it counts."""
+        touched = self._run(statement, zone=self._zones[organization]).fetchall()
+        self._days[organization].update(day for day, _ in touched)
+        return sum(runs for _, runs in touched)
 
-
-def _as_csv(batch: Sequence[Priced]) -> str:
-    text = io.StringIO()
-    csv.writer(text).writerows(_cells(run, source) for run, source in batch)
-    return text.getvalue()
-
-
-def _cells(run: Run, source: str | None) -> list[Any]:
-    cells = [getattr(run, field) for field in FIELDS]
-    cells[_ATTRIBUTES] = _encode(run.attributes or {}).decode()
-    return [*cells, source]
-
-
-_ATTRIBUTES = FIELDS.index("attributes")
+    def _run(self, statement: str, **values: Any) -> Cursor:
+        """Never prepared: a plan made for the first piece would be wrong for a table that has grown since."""
+        return self._connection.execute(SQL[statement], values, prepare=False)

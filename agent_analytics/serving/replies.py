@@ -81,7 +81,9 @@ class Reply(RequestHandler):
             self.tell(status_code, "error", title=title)
         else:
             self.set_header("Content-Type", "application/problem+json")
-            self.finish(json.dumps({"title": title, "status": status_code, "reference": self.reference}))
+            problem = {"title": title, "status": status_code, "reference": self.reference}
+            # Jupyter's own `finish` would call it application/json.
+            RequestHandler.finish(self, json.dumps(problem))
 
     def tell(self, status: int, template: str, **values: Any) -> None:
         """Finish with a message as a page of its own."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime
+from html.parser import HTMLParser
 from typing import Any
 
 from agent_analytics.answer import Answer
@@ -35,3 +36,24 @@ def days_of(query: Query) -> int:
     """How many days a query asks for."""
     assert isinstance(query.period, Last)
     return query.period.days
+
+
+class Tags(HTMLParser):
+    """The tags, attributes and texts of a piece of HTML."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.texts = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attributes)))
+
+    @property
+    def shape(self) -> list[tuple[str, tuple[str, ...]]]:
+        """The tags and the names of their attributes."""
+        return [(tag, tuple(attributes)) for tag, attributes in self.tags]
+
+    def handle_data(self, data: str) -> None:
+        self.texts += data

@@ -18,8 +18,6 @@ from agent_analytics.serving.kernels import Owner
 from agent_analytics.serving.replies import PREFIX, Reply
 from agent_analytics.settings import Settings
 
-HOME, PORT = Path(sys.argv[1]), int(sys.argv[2])
-
 
 class Enter(Reply, JupyterHandler):
     @allow_unauthenticated
@@ -48,12 +46,12 @@ class Anyone(IdentityProvider):
         return Owner(claims["user"], Principal.from_json(claims), claims["user"]) if claims.get("role") else None
 
     async def still(self, owner: Owner) -> bool:
-        revoked = HOME / "revoked"
+        revoked = Path(sys.argv[1]) / "revoked"
         return not revoked.exists() or owner.name not in revoked.read_text().splitlines()
 
 
 if __name__ == "__main__":
     dashboards.RENEW_SECONDS = 1
-    config = dashboards.configured(Settings(home=HOME, port=PORT))
+    config = dashboards.configured(Settings(home=Path(sys.argv[1]), port=int(sys.argv[2])))
     config.Voila.identity_provider_class = Anyone
     dashboards.serve(config)

@@ -38,7 +38,7 @@ def papermill(environment: dict[str, str], *words: str) -> subprocess.CompletedP
 
 
 def test_nbval_runs_every_cell(environment: dict[str, str]) -> None:
-    done = run(environment, "pytest", "--nbval-lax", "-q", "-p", "no:cacheprovider", "--rootdir=/", str(NOTEBOOK))
+    done = run(environment, "pytest", "--nbval-lax", "-p", "no:cacheprovider", "--rootdir=/", str(NOTEBOOK))
     assert done.returncode == 0, done.stdout
     assert "10 passed" in done.stdout
 

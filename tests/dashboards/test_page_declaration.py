@@ -4,13 +4,13 @@ import asyncio
 import logging
 import threading
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
-from html.parser import HTMLParser
 from typing import Any
 
 import ipywidgets
 import pytest
-from dashboards.made import Gives, answer, days_of
+from dashboards.made import Gives, Tags, answer, days_of
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -106,7 +106,9 @@ def test_a_slower_earlier_answer_never_overwrites_a_later_one() -> None:
 
     session = Gives(rows)
     page.show(session)
-    asyncio.run(choose())
+    # In a thread of its own: the browser of other tests has a loop in this one.
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(lambda: asyncio.run(choose())).result()
     assert len(session.calls) == 3
     assert {panel.sequence for panel in panels(page).values()} == {3}
     assert 'data-measure="runs" data-value="7"' in panels(page)["totals"].html
@@ -159,22 +161,6 @@ def test_nothing_to_show_is_not_a_failure() -> None:
     assert 'data-measure="cost" data-value=""' in panels(page)["totals"].html
 
 
-class Tags(HTMLParser):
-    """The tags, attributes and texts of a piece of HTML."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, tuple[str, ...]]] = []
-        self.texts = ""
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, tuple(name for name, _ in attributes)))
-
-    def handle_data(self, data: str) -> None:
-        self.texts += data
-
-
 @given(st.text(min_size=1, max_size=200).filter(lambda name: "\r" not in name and "\0" not in name))
 def test_names_stay_text(name: str) -> None:
     query, total = Query(["runs"], by=["team"]), Query(["runs"])
@@ -183,7 +169,7 @@ def test_names_stay_text(name: str) -> None:
         answers = [answer(query, [(team, 1)]), answer(total, [(1,)])]
         return Tags(chart(Frame("by-team", "By team"), answers, charts.bars).html)
 
-    assert painted(name).tags == painted("team").tags
+    assert painted(name).shape == painted("team").shape
     assert name in painted(name).texts
 
 
