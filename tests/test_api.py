@@ -66,6 +66,15 @@ def api(settings: Settings, record: Record) -> Iterator[Api]:
         thread.join()
 
 
+def test_it_is_ready_once_it_counts_what_was_committed(api: Api) -> None:
+    def status(since: datetime) -> int:
+        return httpx2.get(f"{api.url}/health/ready", params={"since": since.isoformat()}).status_code
+
+    now = datetime.now(UTC)
+    wait_for(lambda: status(now) == 200)
+    assert status(now + timedelta(hours=1)) == 503
+
+
 def wait_for(condition: Any, seconds: float = 20) -> None:
     deadline = time.monotonic() + seconds
     while not condition():

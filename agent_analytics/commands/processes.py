@@ -78,9 +78,10 @@ def _bring_up(supervisor: "Supervisor", settings: Settings, demo: bool) -> None:
     from agent_analytics.serving import ready
 
     _apart(supervisor.check, _prepare_record, settings, demo)
+    prepared = datetime.now(UTC)
     if demo:
         supervisor.start("trickle")
-    late = ready.wait(settings, ready.routes(settings, demo), supervisor.check, SECONDS_TO_BE_READY)
+    late = ready.wait(settings, ready.routes(settings, demo, prepared), supervisor.check, SECONDS_TO_BE_READY)
     if late:
         raise supervisor.failure(late.process)
     print(_welcome(settings, demo), flush=True)

@@ -6,9 +6,10 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from agent_analytics.demo import data
+from agent_analytics.demo.data import Run
 from agent_analytics.demo.lives import Life, as_of, underway
 from agent_analytics.demo.schedule import PULSE, Schedule
 from agent_analytics.errors import RecordUnavailable
@@ -39,20 +40,26 @@ class Trickle:
 
         Raises RecordUnavailable; the next step then tells it all.
         """
-        events = list(self.events(now))
-        if events:
+        told = 0
+        for events in self.events(now):
             data.send(record, events)
+            told += len(events)
         self._since = max(self._since, now)
-        return len(events)
+        return told
 
-    def events(self, now: int) -> Iterator[dict[str, Any]]:
-        """The runs that have started or ended since the last step, and of each organization one that gets on."""
+    def events(self, now: int) -> Iterator[list[Run]]:
+        """By organization, the runs that have started or ended since the last step, and one that gets on.
+
+        One organization at a time, so that nobody's large file of another one holds it up.
+        """
         for schedule in self._schedules if now > self._since else ():
             lives = self._around(schedule, now) + self._extra(schedule, now)
-            yield from (as_of(life, now) for life in lives if self._turned(life, now))
+            events = [as_of(life, now) for life in lives if self._turned(life, now)]
             ongoing = [life for life in lives if life.start <= self._since and now < life.end]
             if ongoing:
-                yield underway(ongoing[now // 1000 % len(ongoing)], now)
+                events.append(underway(ongoing[now // 1000 % len(ongoing)], now))
+            if events:
+                yield events
 
     def _turned(self, life: Life, now: int) -> bool:
         return any(self._since < instant <= now for instant in (life.start, life.end))

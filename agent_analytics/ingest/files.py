@@ -62,9 +62,9 @@ class _Input:
     def __init__(self, path: str) -> None:
         self.path, self.size = path, size(path)
         self._counted = _Counted(sys.stdin.buffer if path == STDIN else open(path, "rb"))  # noqa: SIM115
-        stored = io.BufferedReader(self._counted, _BUFFER)
+        stored: Any = io.BufferedReader(self._counted, _BUFFER)
         self.compressed = stored.peek(2)[:2] == _GZIP
-        self.bytes = _unzipped(stored) if self.compressed else stored
+        self.bytes: io.BufferedReader = _unzipped(stored) if self.compressed else stored
         self._told = 0
 
     def progress(self) -> int:
@@ -72,8 +72,9 @@ class _Input:
         return step
 
 
-def _unzipped(file: io.BufferedReader) -> io.BufferedReader:
-    return io.BufferedReader(gzip.GzipFile(fileobj=file), _BUFFER)  # type: ignore[arg-type]
+def _unzipped(file: Any) -> io.BufferedReader:
+    zipped: Any = gzip.GzipFile(fileobj=file)
+    return io.BufferedReader(zipped, _BUFFER)
 
 
 class _Counted(io.RawIOBase):

@@ -79,8 +79,8 @@ _NAMES = ("run_id", "user", "team", "agent_type", "model", "model_version", "err
 _names = attrgetter(*_NAMES)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _UNWANTED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
-_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:(\d\d)(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)")
-_LEAP = re.compile(r"(?<=:\d\d:)60")
+_USUAL = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:[0-5]\d(?:\.\d{1,6})?(?:[Zz]|[+-](?:0\d|1[0-4]):\d\d)", re.ASCII)
+_RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:)(\d\d)((?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d))", re.ASCII)
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 EXACT_JSON = msgspec.json.Encoder(decimal_format="number")
 _EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN)
@@ -152,37 +152,48 @@ def exact_number(text: str) -> Decimal:
 
 
 def _check_times(sent: Sent) -> datetime:
-    """Put instants in the place of the texts; gives the start."""
-    started_at = _instant("started_at", sent.started_at)
-    ended_at = _instant("ended_at", sent.ended_at) if sent.ended_at else None
-    if ended_at is not None:
+    """Leave times that PostgreSQL reads; gives the start."""
+    started_at, sent.started_at = _instant("started_at", sent.started_at)
+    if sent.ended_at:
+        ended_at, sent.ended_at = _instant("ended_at", sent.ended_at)
         if sent.status == "running":
             raise Rejected("ended_at", "must be null while the run is running")
         if ended_at < started_at:
             raise Rejected("ended_at", "is before started_at")
-    updated_at = _instant("updated_at", sent.updated_at) if sent.updated_at else ended_at or started_at
-    sent.started_at, sent.ended_at, sent.updated_at = started_at, ended_at, updated_at  # type: ignore[assignment]
+    if sent.updated_at:
+        _, sent.updated_at = _instant("updated_at", sent.updated_at)
+    sent.ended_at = sent.ended_at or None
+    sent.updated_at = sent.updated_at or sent.ended_at or sent.started_at
     return started_at
 
 
-def _instant(field: str, text: str) -> datetime:
-    """An RFC 3339 time to the microsecond, finer digits cut off; a leap second is the start of the next minute."""
-    match = _RFC3339.fullmatch(text)
-    if match is None:
-        raise Rejected(field, f"{text[:80]!r} is not a time with an offset like 2026-03-01T14:00:00Z")
+def _instant(field: str, text: str) -> tuple[datetime, str]:
+    """An RFC 3339 time to the microsecond, and its text for PostgreSQL: as it is, unless it is an unusual one."""
     try:
-        instant = _leap_second(text) if match[1] == "60" else datetime.fromisoformat(text.upper())
-    except ValueError:
+        if _USUAL.fullmatch(text):
+            text = text.upper()
+            instant = datetime.fromisoformat(text)
+        else:
+            instant = _unusual(field, text)
+            text = instant.isoformat()
+    except (ValueError, OverflowError):
         raise Rejected(field, f"{text[:80]!r} is not a time that exists") from None
     if not FIRST_YEAR <= instant.year <= LAST_YEAR:
         raise Rejected(field, f"{text[:80]!r} lies outside the years {FIRST_YEAR} to {LAST_YEAR}")
-    return instant
+    return instant, text
 
 
-def _leap_second(text: str) -> datetime:
-    instant = datetime.fromisoformat(_LEAP.sub("59", text.upper())) + timedelta(seconds=1)
-    if instant.astimezone(UTC).strftime("%H:%M:%S") != "00:00:00":
-        raise ValueError(text)
+def _unusual(field: str, text: str) -> datetime:
+    """One with finer digits, which are cut off, a far offset, or a leap second, which starts the next minute."""
+    match = _RFC3339.fullmatch(text)
+    if match is None:
+        raise Rejected(field, f"{text[:80]!r} is not a time with an offset like 2026-03-01T14:00:00Z")
+    leap = match[2] == "60"
+    instant = datetime.fromisoformat(f"{match[1]}{'59' if leap else match[2]}{match[3]}".upper()).astimezone(UTC)
+    if leap:
+        instant += timedelta(seconds=1)
+        if (instant.hour, instant.minute, instant.second) != (0, 0, 0):
+            raise ValueError(text)
     return instant
 
 

@@ -7,7 +7,7 @@ import csv
 import io
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import date
 from importlib.resources import files
@@ -22,7 +22,7 @@ from agent_analytics.store import Connection, enter
 EVERY_ORGANIZATION = "*"
 Cursor = psycopg.Cursor[tuple[Any, ...]]
 _RUN_ID = COLUMNS.index("run_id")
-_NAMED = {name: COLUMNS.index(name) for name in ("team", "user", "agent_type")}
+_NAMES = slice(COLUMNS.index("user"), COLUMNS.index("agent_type") + 1)
 
 
 def _columns(relation: str | None) -> str:
@@ -57,7 +57,7 @@ class Piece:
         self.organization = organization
         self.runs = 0
         self.run_ids: set[str] = set()
-        self.names: dict[str, set[str | None]] = {name: set() for name in _NAMED}
+        self.names: set[tuple[str | None, ...]] = set()
         self.text = io.StringIO()
         self._write = csv.writer(self.text).writerow
 
@@ -65,9 +65,13 @@ class Piece:
         """Take one run in; gives how long its text is."""
         self.runs += 1
         self.run_ids.add(run[_RUN_ID])
-        for name, position in _NAMED.items():
-            self.names[name].add(run[position])
+        self.names.add(run[_NAMES])
         return self._write(run)
+
+    def named(self) -> Iterator[tuple[str, list[str]]]:
+        """Each kind of name, and the names of that kind."""
+        for kind, names in zip(COLUMNS[_NAMES], zip(*self.names, strict=True), strict=True):
+            yield kind, sorted({name for name in names if name})
 
 
 class Merge:
@@ -123,8 +127,8 @@ class Merge:
     def _merge(self, piece: Piece) -> None:
         organization = piece.organization
         self._open(organization)
-        for name, values in piece.names.items():
-            self._run(f"create_{name}s", organization=organization, names=sorted(values - {None}))
+        for kind, names in piece.named():
+            self._run(f"create_{kind}s", organization=organization, names=names)
         self._stage(piece)
         inserted = self._count(organization, "insert_new")
         self.accepted += inserted

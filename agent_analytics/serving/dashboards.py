@@ -15,6 +15,7 @@ from typing import Any
 
 import nbformat
 from jupyter_core.utils import run_sync
+from jupyter_server.auth.decorator import allow_unauthenticated
 from jupyter_server.base.handlers import JupyterHandler
 from markupsafe import Markup
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
@@ -161,7 +162,7 @@ async def note_error(cell: Any, execute_reply: dict[str, Any], **_: Any) -> None
 class Nothing(Reply, JupyterHandler):
     """Every other address."""
 
-    @authenticated
+    @allow_unauthenticated
     def get(self, *_: str) -> None:
         raise HTTPError(404)
 
@@ -171,6 +172,10 @@ class Dashboards(Voila):
 
     name = "voila"
     installation = AnyTrait(help="The installation's Settings.").tag(config=True)
+
+    @property
+    def display_url(self) -> str:
+        return self.connection_url
 
     def setup_template_dirs(self) -> None:
         self.template_paths = [str(TEMPLATES)]
@@ -190,7 +195,6 @@ class Dashboards(Voila):
             "default_handler_class": Nothing,
             "compress_response": True,
             "websocket_max_message_size": MESSAGE_BYTES,
-            "ws_ping_timeout": 30_000,
         }
 
     async def renew(self) -> None:

@@ -5,6 +5,7 @@ import socket
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from urllib.parse import urlsplit
 
 from agent_analytics.errors import ServiceError
@@ -22,11 +23,14 @@ class Route:
     leads_to: str = ""
 
 
-def routes(settings: Settings, demo: bool) -> list[Route]:
-    """Each process's own sign of readiness, through the public port where it has one."""
+def routes(settings: Settings, demo: bool, since: datetime) -> list[Route]:
+    """Each process's own sign of readiness, through the public port where it has one.
+
+    The API's is that it counts what was committed at `since`: nobody shall meet figures older than the start.
+    """
     found = [
         Route("hub", settings.port, "/hub/health"),
-        Route("api", settings.port, "/services/api/health/ready"),
+        Route("api", settings.port, f"/services/api/health/ready?since={since:%Y-%m-%dT%H:%M:%S.%fZ}"),
         Route("dashboards", settings.port, "/services/dashboards/organization", 302, "/hub/api/oauth2/authorize"),
     ]
     if demo:

@@ -23,10 +23,15 @@ POLICY = (
 
 
 def test_without_sign_in_every_page_leads_to_it(house: House) -> None:
-    for path in ("", "organization", "nothing", "organization?template=lab"):
+    for path in ("", "organization", "organization?template=lab"):
         reply = httpx.get(house.url(path))
         assert reply.status_code == 302
         assert urlpath(reply.headers["Location"]) == f"{PREFIX}login"
+
+
+def test_without_sign_in_there_is_nothing_else(house: House) -> None:
+    for path in ("nothing", "organization.ipynb", "api/kernels", "voila/static/voila.js"):
+        assert httpx.get(house.url(path)).status_code == 404
 
 
 def urlpath(url: str) -> str:

@@ -58,7 +58,7 @@ export class Kernel extends EventTarget {
   /** End the kernel; the request outlives the page. */
   leave() {
     if (this.state === "ended") return;
-    this.#become("ended");
+    this.state = "ended";
     this.#fetch("DELETE", { keepalive: true }).catch(() => {});
     this.socket.close();
   }

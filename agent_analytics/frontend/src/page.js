@@ -96,6 +96,8 @@ function watch(kernel) {
 
 function leaveWithPage(kernel) {
   addEventListener("pagehide", () => kernel.leave());
+  // After sign-out the goodbye would come from nobody.
+  document.querySelector("a[href$=logout]")?.addEventListener("click", () => kernel.leave());
   addEventListener("pageshow", ({ persisted }) => persisted && again());
 }
 

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response
+from fastapi.responses import JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from agent_analytics.answer import answer, encode
 from agent_analytics.errors import Forbidden
@@ -82,7 +83,9 @@ def live() -> dict[str, str]:
 
 
 @router.get("/health/ready")
-def ready(request: Request) -> Response:
-    """200 once the cache follows the record, 503 before."""
-    is_ready = request.app.state.engines.cache.ready
-    return problems.problem(200, "ready") if is_ready else problems.problem(503, "The cache is being built.")
+def ready(request: Request, since: AwareDatetime | None = None) -> Response:
+    """200 once the cache follows the record, and counts all that was committed at `since`; 503 before."""
+    cache, now = request.app.state.engines.cache, datetime.now(UTC)
+    if not cache.ready or (since and cache.as_of(now) < since):
+        return problems.problem(503, "The cache is being built.")
+    return JSONResponse({"status": "ready", "as_of": cache.as_of(now).isoformat()})
