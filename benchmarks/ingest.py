@@ -1,4 +1,4 @@
-"""How fast files are ingested: `python benchmarks/ingest.py [--rows N] [--times K]`.
+"""How fast files are ingested: `python -m benchmarks.ingest [--rows N] [--times K]`.
 
 Makes a CSV file of N runs (the same for the same N), and takes it in K times, each time into a fresh database on a
 fresh embedded PostgreSQL:
@@ -9,7 +9,7 @@ fresh embedded PostgreSQL:
 - again: the same file once more, of which nothing is new;
 - newer: every run once more with a later version.
 
-Prints medians, rows per second end to end, their ratio to bare, and the peak memory of the Python process.
+Gives medians, rows per second end to end, their ratio to bare, and the peak memory of the Python process.
 """
 
 import argparse
@@ -33,6 +33,7 @@ from agent_analytics.ingest import ingest_runs, open_source
 from agent_analytics.ingest.records import FIELDS
 from agent_analytics.serving import postgres
 from agent_analytics.settings import Settings
+from benchmarks.table import table
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 MODELS = ("claude-sonnet-4-5", "gpt-4o", "gpt-4o-mini", "gemini-2.5-pro", "in-house-1")
@@ -142,29 +143,30 @@ def measure_all(settings: Settings, first: Path, newer: Path, times: int) -> dic
     return figures
 
 
-def report(figures: dict[str, list[tuple[Seconds, int]]], count: int) -> None:
-    print(f"| {count:,} runs | seconds | rows/s | ratio to bare | peak MB |\n|---|---|---|---|---|")
+def report(figures: dict[str, list[tuple[Seconds, int]]], count: int) -> str:
     base = statistics.median(seconds for seconds, _ in figures["bare"])
+    lines = []
     for name, measured in figures.items():
         seconds = statistics.median(seconds for seconds, _ in measured)
         peak = max(memory for _, memory in measured)
-        print(f"| {name} | {seconds:.1f} | {count / seconds:,.0f} | {base / seconds:.2f} | {peak} |")
+        lines.append((name, f"{seconds:.1f}", f"{count / seconds:,.0f}", f"{base / seconds:.2f}", f"{peak}"))
+    return table((f"{count:,} runs", "seconds", "rows/s", "ratio to bare", "peak MB"), lines)
 
 
-def main() -> None:
+def main(count: int = 1_000_000, times: int = 3) -> str:
+    with tempfile.TemporaryDirectory(prefix="aa-bench-", dir="/tmp") as name:
+        place = Path(name)
+        place.chmod(0o711)
+        settings = Settings(home=place / "home")
+        first = write(place / "runs.csv", count)
+        newer = write(place / "newer.csv", count, version=1)
+        with postgres.running(settings):
+            return report(measure_all(settings, first, newer, times), count)
+
+
+if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--times", type=int, default=3)
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="aa-bench-") as name:
-        place = Path(name)
-        place.chmod(0o755)
-        settings = Settings(home=place / "home")
-        first = write(place / "runs.csv", arguments.rows)
-        newer = write(place / "newer.csv", arguments.rows, version=1)
-        with postgres.running(settings):
-            report(measure_all(settings, first, newer, arguments.times), arguments.rows)
-
-
-if __name__ == "__main__":
-    main()
+    print(main(arguments.rows, arguments.times))

@@ -27,17 +27,22 @@ ALLOWED_SKIPS = ("needs ../shared", "needs root")
 _numbers = count()
 
 # The machines are noisy: a slow draw says nothing of the code.
-hypothesis_settings.register_profile("noisy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-hypothesis_settings.load_profile("noisy")
+for name, examples in (("quick", 100), ("full", 1000)):
+    hypothesis_settings.register_profile(
+        name, deadline=None, max_examples=examples, suppress_health_check=[HealthCheck.too_slow]
+    )
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--full", action="store_true", help="also run what takes longer")
+    parser.addoption(
+        "--full", action="store_true", help="also run what takes longer, and try each property on more examples"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "full: takes longer; runs under `make test-full` only")
     config.pluginmanager.register(SkipPolicy())
+    hypothesis_settings.load_profile("full" if config.getoption("--full") else "quick")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

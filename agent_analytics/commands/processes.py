@@ -57,7 +57,7 @@ def demo(arguments: argparse.Namespace, settings: Settings) -> None:
 
 def _run(settings: Settings, demo: bool) -> None:
     """Start everything, say so, and stay until SIGINT, SIGTERM or SIGHUP; then stop everything."""
-    from agent_analytics.serving import processes, ready
+    from agent_analytics.serving import processes, proxy, ready
     from agent_analytics.serving.home import lock
 
     with processes.interruptible(), lock(settings.home, "up") as alone:
@@ -66,6 +66,7 @@ def _run(settings: Settings, demo: bool) -> None:
                 f"Agent Analytics is running already in {settings.home}. Stop it there (Ctrl-C), "
                 "or set AGENT_ANALYTICS_HOME to another directory."
             )
+        proxy.program()
         ready.check_ports(settings, demo)
         programs = processes.programs(settings, demo)
         environment = processes.environment(os.environ, settings)

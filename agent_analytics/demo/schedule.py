@@ -21,6 +21,7 @@ from agent_analytics.period import time_zone
 
 PREFIX = "demo-"
 PULSE = 8_000
+WATCHES = np.arange(0, 24, 4)
 Numbers = np.ndarray
 
 
@@ -74,8 +75,8 @@ class Schedule:
         busy = self.story.shape.runs * self.story.growth(day) * self.story.event(day).runs * rng.lognormal(0, 0.06)
         who = rng.choice(len(weights), rng.poisson(busy * weights.sum()), p=weights / weights.sum())
         hours = np.where(automatic[who], rng.uniform(0, 24, len(who)), _office_hours(rng, len(who)))
-        watch = np.arange(24) + rng.uniform(0, 0.01, 24)
-        hours, who = np.concatenate([hours, watch]), np.concatenate([who, np.full(24, len(weights) - 1)])
+        watch = WATCHES + rng.uniform(0, 0.01, len(WATCHES))
+        hours, who = np.concatenate([hours, watch]), np.concatenate([who, np.full(len(watch), len(weights) - 1)])
         order = np.argsort(hours, kind="stable")
         return self._instants(day, hours[order]), who[order]
 

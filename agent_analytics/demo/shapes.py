@@ -171,9 +171,9 @@ AGENT_TYPES = {
         ("tool_error", "invalid_output"),
         reasoning=0.3,
     ),
-    # Watches for an hour and hands over to the next one, so there is always a run to see.
+    # Watches for some four hours and hands over to the next one, so there is always a run to see.
     "log-watch": AgentType(
-        70.0, 0.02, 300_000, 4_000, 0.0, 0.0,
+        275.0, 0.02, 600_000, 8_000, 0.0, 0.0,
         {"gpt-5-mini": 1.0},
         ("tool_error",),
         read=0.6, trigger="schedule",

@@ -106,7 +106,7 @@ def _explained(name: str) -> Iterator[None]:
         raise IngestError(f"{name} is not a whole gzip file ({error}). Copy it again.") from None
     except OSError as error:
         raise IngestError(f"{name} cannot be read: {error.strerror or error}.") from None
-    except pa.ArrowException as error:
+    except (pa.ArrowException, ValueError, OverflowError) as error:
         raise IngestError(f"{name} cannot be read as Parquet: {str(error).splitlines()[0]}") from None
 
 
@@ -127,6 +127,7 @@ def _read_json(name: str, file: _Input) -> Source:
 
 def _shown_json(text: str) -> Any:
     """The record as it was sent, digit for digit, or its text where it is not JSON."""
+    text = text.strip()
     try:
         msgspec.json.decode(text)
     except (ValueError, RecursionError):

@@ -17,6 +17,10 @@ LOAD = 4 * 1024 * 1024
 NOBODY = ""
 
 
+class NothingGood(IngestError):
+    """Each record of all files is rejected."""
+
+
 @dataclass(frozen=True)
 class Rejection:
     """A record that was not taken: where it stood, which field was wrong (None: all of it), and how."""
@@ -28,7 +32,8 @@ class Rejection:
     record: Any
 
     def __str__(self) -> str:
-        return f"{self.file}, line {self.line}: {self.field or 'the record'} {self.reason}"
+        field = f"{self.field}: " if self.field else ""
+        return f"{self.file}, line {self.line}: {field}{self.reason}"
 
 
 @dataclass(frozen=True)

@@ -141,7 +141,7 @@ def _rejected(message: str, field: str | None) -> Rejected:
         field, message = field or match[2], match[1]
     if field == "status":
         message += f"; use one of {', '.join(STATUSES)}"
-    return Rejected(field, message.replace("`", ""))
+    return Rejected(field, message[:1].lower() + message[1:].replace("`", ""))
 
 
 def _unknown_field(name: str) -> Rejected:

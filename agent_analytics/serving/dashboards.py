@@ -6,7 +6,7 @@ templates are never served, and whoever asks for a kernel must own it.
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -19,8 +19,7 @@ from jupyter_server.auth.decorator import allow_unauthenticated
 from jupyter_server.base.handlers import JupyterHandler
 from markupsafe import Markup
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
-from tornado.ioloop import PeriodicCallback
-from tornado.iostream import StreamClosedError
+from tornado.ioloop import IOLoop, PeriodicCallback
 from tornado.log import app_log
 from tornado.web import HTTPError, authenticated
 from traitlets import Any as AnyTrait
@@ -37,6 +36,7 @@ from agent_analytics.serving.sockets import INCOMING, MESSAGE_BYTES, Kernel, Own
 from agent_analytics.settings import Settings
 
 PATIENCE_SECONDS = 60
+BURST_SECONDS = 0.02
 RENEW_SECONDS = 30
 UNSEEN = ("_esm", "_css")
 _KERNEL_ID = r"(?P<kernel_id>[0-9a-f-]{36})"
@@ -75,18 +75,19 @@ class OwnNotebook(NotebookRenderer):
 class Page(Reply, JupyterHandler):
     """A dashboard notebook, run for whoever opens it in a kernel of their own."""
 
+    kernel_id: str | None = None
+    has_left = False
+
     @authenticated
     async def get(self, name: str) -> None:
-        if name not in PAGES:
-            raise HTTPError(404)
         owner, page = self.owner, PAGES[name]
         if owner is None or owner.principal.role not in page.roles:
             return refuse(self, page)
         try:
-            kernel_id = self.kernels.reserve(owner)
+            self.kernel_id = self.kernels.reserve(owner)
         except Busy:
             return self.tell(503, "busy")
-        await self._send(page, owner, kernel_id)
+        await self._send(page, owner, self.kernel_id)
 
     async def _send(self, page: Served, owner: Owner, kernel_id: str) -> None:
         """The frame at once, the panels when they are painted. Whatever fails on the way takes its kernel along."""
@@ -94,17 +95,22 @@ class Page(Reply, JupyterHandler):
         self.set_header("Cache-Control", "no-store")
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
-                async for html in self._html(page, owner, kernel_id):
+                async for html in _in_bursts(self._html(page, owner, kernel_id)):
                     self.write(html)
                     await self.flush()
-        except StreamClosedError:
-            await self.kernels.close(kernel_id)
         except Exception:
             await self.kernels.close(kernel_id)
-            app_log.exception("%s could not be made, reference %s", page.notebook, self.reference)
-            await self.finish(rendered("broken", reference=self.reference))
+            if not self.has_left:
+                app_log.exception("%s could not be made, reference %s", page.notebook, self.reference)
+                await self.finish(rendered("broken", reference=self.reference))
 
-    async def _html(self, page: Served, owner: Owner, kernel_id: str) -> AsyncIterator[str]:
+    def on_connection_close(self) -> None:
+        """The reader did not wait for the page."""
+        self.has_left = True
+        if self.kernel_id is not None:
+            IOLoop.current().add_callback(self.kernels.close, self.kernel_id)
+
+    async def _html(self, page: Served, owner: Owner, kernel_id: str) -> AsyncGenerator[str]:
         app = self.settings["voila"]
         renderer = OwnNotebook(
             notebook_path=page.notebook,
@@ -126,6 +132,25 @@ class Page(Reply, JupyterHandler):
         kernel = asyncio.ensure_future(self.kernels.open(kernel_id, datetime.now(UTC)))
         async for html, _ in renderer.generate_content_generator(kernel_id, kernel):
             yield html
+
+
+async def _in_bursts(pieces: AsyncGenerator[str]) -> AsyncIterator[str]:
+    """The pieces joined, as far as they come without waiting."""
+    ready: list[str] = []
+    while True:
+        following = asyncio.ensure_future(anext(pieces, None))
+        try:
+            await asyncio.wait({following}, timeout=BURST_SECONDS)
+            if ready and not following.done():
+                yield "".join(ready)
+                ready.clear()
+            piece = await following
+        finally:
+            following.cancel()
+        if piece is None:
+            break
+        ready.append(piece)
+    yield "".join(ready)
 
 
 def _prose(markdown: str) -> Markup:
@@ -205,7 +230,7 @@ class Dashboards(Voila):
         return [
             *self.identity_provider.get_handlers(),
             (PREFIX, Lead),
-            (f"{PREFIX}([a-z]+)", Page),
+            (f"{PREFIX}({'|'.join(PAGES)})", Page),
             (f"{PREFIX}api/kernels/{_KERNEL_ID}", Kernel),
             (f"{PREFIX}api/kernels/{_KERNEL_ID}/channels", Socket),
             (rf"{PREFIX}static/([\w.-]+)", File),

@@ -19,12 +19,17 @@ SERVICES = ("dashboards", "api")
 
 
 def main(settings: Settings) -> None:
-    """Become the proxy, in the foreground. Raises ServiceError without node, or before the front end is built."""
-    if not SCRIPT.exists():
-        raise ServiceError(f"{SCRIPT} is not built. In a checkout, run: make frontend")
-    program = node()
+    """Become the proxy, in the foreground. Raises ServiceError as `program` does."""
+    words = [*program(), json.dumps(options(settings))]
     environment = {"PATH": os.defpath, "CONFIGPROXY_AUTH_TOKEN": keys.secret(settings.home, "proxy-token")}
-    os.execve(program, [program, str(SCRIPT), json.dumps(options(settings))], environment)  # noqa: S606
+    os.execve(words[0], words, environment)  # noqa: S606
+
+
+def program() -> list[str]:
+    """The node and the script to run. Raises ServiceError without node, or before the front end is built."""
+    if not SCRIPT.exists():
+        raise ServiceError(f"The front end is not built: there is no {SCRIPT}. In a checkout, run: make frontend")
+    return [node(), str(SCRIPT)]
 
 
 def options(settings: Settings) -> dict[str, object]:

@@ -138,7 +138,7 @@ def test_the_organizations_figures_are_on_the_screen(demo: Demo, browser: Browse
     marked(page, "aa-cards")
     marked(page, "aa-charts")
     assert between(before, shown(page), totals(demo, 30))
-    teams = page.locator("[data-panel=by-team]").inner_text()
+    teams = page.locator("[data-panel=cost-by-team]").inner_text()
     for team in ("Platform", "Payments"):
         assert team in teams
     assert page.locator("[data-panel] canvas, [data-panel] svg").count() >= 4

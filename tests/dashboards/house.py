@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-import httpx
+import httpx2
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin
 
@@ -91,13 +91,13 @@ class House:
         return self.url(f"enter?{urlencode({'as': json.dumps(who)})}")
 
     @contextmanager
-    def client(self, principal: Principal | None) -> Iterator[httpx.Client]:
+    def client(self, principal: Principal | None) -> Iterator[httpx2.Client]:
         """A signed-in client that is no browser."""
-        with httpx.Client(base_url=self.url(), timeout=60) as client:
+        with httpx2.Client(base_url=self.url(), timeout=60) as client:
             client.get(self.entrance(principal))
             yield client
 
-    def open(self, client: httpx.Client) -> "Opened":
+    def open(self, client: httpx2.Client) -> "Opened":
         """The page as a client that is no browser gets it."""
         html = client.get("organization").raise_for_status().text
         state = json.loads(html.partition('id="aa-state" type="application/json">')[2].partition("</script>")[0])
@@ -116,7 +116,7 @@ class House:
 class Opened:
     """An open page: its kernel's path and id, its XSRF token, its widgets' states."""
 
-    client: httpx.Client
+    client: httpx2.Client
     path: str
     kernel: str
     token: str
@@ -161,8 +161,8 @@ def wait_for(condition: Callable[[], Any], log: Path | None = None, seconds: flo
 
 def answers(url: str, status: int) -> bool:
     try:
-        return httpx.get(url).status_code == status
-    except httpx.HTTPError:
+        return httpx2.get(url).status_code == status
+    except httpx2.HTTPError:
         return False
 
 

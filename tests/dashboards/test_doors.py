@@ -6,7 +6,7 @@ import re
 import socket
 from urllib.parse import quote
 
-import httpx
+import httpx2
 import pytest
 from dashboards.house import ADMIN, MEMBER, PREFIX, House
 from dashboards.made import Tags
@@ -24,14 +24,14 @@ POLICY = (
 
 def test_without_sign_in_every_page_leads_to_it(house: House) -> None:
     for path in ("", "organization", "organization?template=lab"):
-        reply = httpx.get(house.url(path))
+        reply = httpx2.get(house.url(path))
         assert reply.status_code == 302
         assert urlpath(reply.headers["Location"]) == f"{PREFIX}login"
 
 
 def test_without_sign_in_there_is_nothing_else(house: House) -> None:
     for path in ("nothing", "organization.ipynb", "api/kernels", "voila/static/voila.js"):
-        assert httpx.get(house.url(path)).status_code == 404
+        assert httpx2.get(house.url(path)).status_code == 404
 
 
 def urlpath(url: str) -> str:
@@ -143,8 +143,8 @@ def test_files_are_hashed_compressed_and_never_change(house: House) -> None:
         text = client.get("nothing", headers=HTML).text
     (style,) = re.findall(r'href="([^"]+\.css)"', text)
     assert re.search(r"-[0-9a-f]{16}\.css$", style)
-    zipped = httpx.get(house.origin + style, headers={"Accept-Encoding": "gzip"})
-    plain = httpx.get(house.origin + style, headers={"Accept-Encoding": "identity"})
+    zipped = httpx2.get(house.origin + style, headers={"Accept-Encoding": "gzip"})
+    plain = httpx2.get(house.origin + style, headers={"Accept-Encoding": "identity"})
     assert zipped.headers["Content-Encoding"] == "gzip"
     assert "Content-Encoding" not in plain.headers
     assert zipped.content == plain.content

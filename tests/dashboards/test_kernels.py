@@ -6,10 +6,11 @@ import random
 import stat
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import httpx
+import httpx2
 import pytest
 from dashboards.conftest import marked, wait
 from dashboards.house import ADMIN, MEMBER, STRANGER, House, Opened, environment_of, wait_for
@@ -19,6 +20,7 @@ from websockets.sync.client import ClientConnection
 
 from agent_analytics.scope import Principal
 from agent_analytics.serving import kernels
+from agent_analytics.settings import Settings
 
 PROMOTED = Principal("ORG_ADMIN", "acme", "ada", teams=("Search",), name="Ada Lovelace")
 
@@ -45,7 +47,7 @@ def test_nobody_reaches_anothers_kernel(house: House, opened: Opened, other: Pri
 
 
 def test_nobody_without_sign_in_reaches_a_kernel(house: House, opened: Opened) -> None:
-    with httpx.Client(base_url=house.url()) as client:
+    with httpx2.Client(base_url=house.url()) as client:
         reaching = Opened(client, opened.path, opened.kernel, "", {})
         assert {reaching.ask("GET"), reaching.ask("DELETE")} == {403}
         with pytest.raises(InvalidStatus):
@@ -207,6 +209,30 @@ def test_a_person_who_opens_too_many_is_told_and_others_are_not_kept_out(house: 
         assert pages[0].ask("DELETE") == 204
         again = house.open(client)
         assert {page.ask("DELETE") for page in (*pages[1:], again)} == {204}
+
+
+def test_a_reader_who_leaves_before_the_page_is_made_leaves_no_kernel(house: House) -> None:
+    before = house.kernels()
+    with house.client(ADMIN) as client, client.stream("GET", "organization") as reply:
+        assert "<h1" in next(reply.iter_text())
+        wait_for(lambda: len(house.kernels()) == len(before) + 1)
+    wait_for(lambda: house.kernels() == before)
+
+
+def test_all_kernels_together_have_a_limit(tmp_path: Path) -> None:
+    many = kernels.Kernels()
+    many.furnish_for(Settings(home=tmp_path), lambda _: None)
+    for number in range(kernels.IN_ALL):
+        many.reserve(kernels.Owner(f"person-{number}", ADMIN))
+    with pytest.raises(kernels.Busy):
+        many.reserve(kernels.Owner("one-more", ADMIN))
+
+
+def test_nobody_starts_a_kernel_by_jupyters_own_way(tmp_path: Path) -> None:
+    many = kernels.Kernels()
+    many.furnish_for(Settings(home=tmp_path), lambda _: None)
+    with pytest.raises(PermissionError):
+        many.start_kernel(kernel_id=str(uuid4())).send(None)
 
 
 def test_the_end_of_the_service_ends_every_kernel(house: House, opened: Opened) -> None:

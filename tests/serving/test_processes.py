@@ -151,6 +151,7 @@ def test_only_we_control_the_supervisor_also_below_a_long_path(home: Path) -> No
         until(place.exists)
         assert place.stat().st_mode & 0o777 == 0o600
         assert place.parent.stat().st_mode & 0o777 == 0o700
+    place.parent.rmdir()
 
 
 def test_a_home_that_the_supervisor_cannot_write_down_is_refused() -> None:

@@ -116,6 +116,12 @@ def test_a_taken_port_ends_it(running: Settings) -> None:
     assert "EADDRINUSE" in second.stderr.read()
 
 
+def test_an_unbuilt_front_end_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proxy, "SCRIPT", tmp_path / "proxy.mjs")
+    with pytest.raises(ServiceError, match="make frontend"):
+        proxy.program()
+
+
 def test_node_is_found_or_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert Path(proxy.node()).name == "node"
     old = tmp_path / "node"
