@@ -184,7 +184,7 @@ WATCH = "log-watch"
 # `reports`: what cost the organization's records bring along ("parts" with their sum, or the "total" alone).
 SHAPES = {
     "acme": Shape(
-        1250, 0.5, 84,
+        1300, 0.5, 84,
         {
             "code-review": 0.34, "bug-fix": 0.17, "test-writer": 0.15, "docs-writer": 0.07,
             "incident-triage": 0.09, "research": 0.05, "support-reply": 0.13,
@@ -195,7 +195,7 @@ SHAPES = {
         switch=Switch("code-review", 18, "claude-opus-4-5"),
     ),
     "globex": Shape(
-        600, 0.2, 40,
+        630, 0.2, 40,
         {
             "dispatch-planner": 0.3, "invoice-reader": 0.25, "support-reply": 0.25,
             "code-review": 0.12, "incident-triage": 0.08,
@@ -207,7 +207,7 @@ SHAPES = {
         reports={"invoice-reader": "total"},
     ),
     "initech": Shape(
-        195, -0.1, 16,
+        215, -0.1, 16,
         {"sql-assistant": 0.45, "report-writer": 0.35, "code-review": 0.2},
         ("initech/ledger", "initech/reports"),
         holiday=35,
