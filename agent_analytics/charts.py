@@ -23,10 +23,13 @@ MOST_BARS = 8
 _HEIGHT = 200
 _BAR_STEP = 30
 _COMPLETE, _PROVISIONAL = "complete", "provisional"
-_AXIS_FORMATS = {"USD": "$.3~s", "share": ".0%"}
-# d3 writes a billion as G; the rest of the page writes B.
-_AXIS_LABEL = "replace(datum.label, 'G', 'B')"
-_SECONDS_LABEL = "datum.label + 's'"
+# d3 writes a billion as G, the rest of the page writes B; and what is less than a cent keeps its digits.
+_AXIS_LABELS = {
+    "USD": "replace(format(datum.value, datum.value < 1000 ? '$.3~r' : '$.3~s'), 'G', 'B')",
+    "share": "format(datum.value, '.0%')",
+    "s": "format(datum.value, '.3~s') + 's'",
+}
+_COUNT_LABEL = "replace(format(datum.value, '.3~s'), 'G', 'B')"
 _TIME_LABELS = {"hour": "%-d %b, %H:%M", "day": "%-d %b", "week": "%-d %b", "month": "%b %Y"}
 _MOST_TIME_LABELS = 5
 
@@ -38,7 +41,7 @@ def bars_over_time(answer: Answer) -> Specification:
     state = alt.Scale(domain=[_COMPLETE, _PROVISIONAL], range=[1, 0.45])
     return _specification(
         _chart(points)
-        .mark_bar()
+        .mark_bar(invalid="show")
         .encode(
             x=alt.X("at:O", sort=None, axis=_time_axis(dimension, points), scale=alt.Scale(paddingInner=0.15)),
             y=alt.Y("figure:Q", axis=_measure_axis(measure)),
@@ -53,7 +56,7 @@ def bars(answer: Answer) -> Specification:
     """The query's first measure by its first dimension, horizontal bars from zero, in the answer's order."""
     dimension, measure = answer.query.by[0], answer.query.measures[0]
     axis = alt.Axis(title=None, labelLimit=150, ticks=False, domain=False, grid=False)
-    chart = _chart(_bars(measure, lines(answer, MOST_BARS))).mark_bar()
+    chart = _chart(_bars(measure, lines(answer, MOST_BARS))).mark_bar(invalid="show")
     return _specification(
         chart.encode(
             y=alt.Y("name:N", sort=None, axis=axis),
@@ -145,12 +148,10 @@ def _time_axis(dimension: str, points: list[dict[str, Any]]) -> alt.Axis:
 
 
 def _measure_axis(measure: str) -> alt.Axis:
-    unit = MEASURES[measure].unit
-    step = 1 if MEASURES[measure].kind == "integer" else alt.Undefined
-    format = _AXIS_FORMATS.get(unit, ".3~s")
-    text = _SECONDS_LABEL if unit == "s" else _AXIS_LABEL
-    shown: dict[str, Any] = {"format": format, "labelExpr": text, "tickMinStep": step}
-    return alt.Axis(title=None, tickCount=4, domain=False, ticks=False, **shown)
+    declared = MEASURES[measure]
+    text = _AXIS_LABELS.get(declared.unit, _COUNT_LABEL)
+    step: Any = 1 if declared.kind == "integer" else alt.Undefined
+    return alt.Axis(title=None, tickCount=4, domain=False, ticks=False, labelExpr=text, tickMinStep=step)
 
 
 def _tooltip(dimension: str, measure: str) -> list[alt.Tooltip]:

@@ -115,10 +115,9 @@ class Reading:
             self._rejects(rejection)
 
     def check(self) -> None:
+        """Raises NothingGood where there are records, all of them bad."""
         if self._first and not self.good:
-            raise IngestError(
-                f"Nothing was taken: each of the {self.bad:,} records is bad. The first is {self._first}."
-            )
+            raise NothingGood(f"Nothing was taken: no record is good, of {self.bad:,}. The first: {self._first}.")
 
 
 def _loads(runs: Iterator[Run]) -> Iterator[tuple[list[Piece], bool]]:

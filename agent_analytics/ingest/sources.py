@@ -21,8 +21,8 @@ from agent_analytics.ingest.records import (
 )
 from agent_analytics.tables import STATUSES
 
-BATCH = 1000
-LONGEST_RECORD = 1024 * 1024
+BATCH = 250
+LONGEST_RECORD = 512 * 1024
 _NO_FIELD = re.compile(r"Object (missing required|contains unknown) field `(.*)`", re.DOTALL)
 _AT = re.compile(r"(.*) - at `\$\.(\w+).*`", re.DOTALL)
 

@@ -9,6 +9,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from datetime import date
 from importlib.resources import files
 from types import TracebackType
@@ -94,7 +95,8 @@ class Merge:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         if error is not None and self._load is not None and self._load.running():
-            self._connection.cancel_safe()
+            with suppress(psycopg.Error):
+                self._connection.cancel_safe()
         self._worker.shutdown()
 
     def add(self, pieces: Sequence[Piece], last: bool) -> None:

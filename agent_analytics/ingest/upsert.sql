@@ -13,7 +13,8 @@ create temporary table if not exists staged_runs (like analytics.runs) on commit
 create temporary table if not exists newer_runs (place tid, started_at timestamptz, mine boolean) on commit delete rows;
 set local timezone = 'UTC';
 set local enable_sort = off;
-set local enable_incremental_sort = off
+set local enable_incremental_sort = off;
+set local jit = off
 
 -- name: empty_staging
 truncate pg_temp.staged_runs, pg_temp.newer_runs
@@ -108,7 +109,7 @@ with updated as (
   on conflict (organization, run_id) do update set ({columns}) = ({columns of excluded})
   returning started_at
 )
-select timezone(%(zone)s, started_at)::date as day, 0
+select distinct timezone(%(zone)s, started_at)::date as day, 0
 from updated
 union all
 select timezone(%(zone)s, started_at)::date, count(*) filter (where not mine)

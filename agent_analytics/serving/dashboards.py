@@ -263,7 +263,7 @@ def configured(settings: Settings) -> Config:
     c.VoilaConfiguration.allow_template_override = c.VoilaConfiguration.allow_theme_override = "NO"
     c.VoilaConfiguration.file_allowlist, c.VoilaConfiguration.show_tracebacks = [], False
     c.VoilaExecutor.allow_errors, c.VoilaExecutor.on_cell_error = True, note_error
-    kernels.configure(c)
+    kernels.configure(c, settings)
     hub_identity.configure(c, settings)
     return c
 

@@ -21,6 +21,7 @@ from traitlets.config import Config
 from agent_analytics.client import API_URL, TOKEN_FILE
 from agent_analytics.scope import Principal
 from agent_analytics.serving import tokens
+from agent_analytics.serving.home import make_private, prepare, socket_directory
 from agent_analytics.settings import Settings
 
 NAME = "python3"
@@ -55,14 +56,25 @@ class OneSpecification(KernelSpecManager):
         return {NAME: {"resource_dir": "", "spec": self.get_kernel_spec(NAME).to_dict()}}
 
 
-def configure(c: Config) -> None:
+def configure(c: Config, settings: Settings) -> None:
     """What Jupyter's own parts have to know."""
     c.KernelManager.transport = "ipc"
+    c.Voila.connection_dir_root = str(_sockets(settings.home))
     # A restarted kernel would have lost the page: a dead one stays dead, and the page offers to start again.
     c.KernelRestarter.restart_limit = 0
     c.MappingKernelManager.cull_idle_timeout = IDLE_SECONDS
     c.MappingKernelManager.cull_interval = CULL_SECONDS
     c.MappingKernelManager.cull_connected = False
+
+
+def _sockets(home: Path) -> Path:
+    """Where the kernels' sockets lie; what a killed service left there goes."""
+    prepare(home)
+    directory = socket_directory(home, "run", f"voila_12345678/kernel-{uuid4()}-ipc-1")
+    make_private(directory, os.geteuid(), os.getegid())
+    for left in directory.glob("voila_*"):
+        shutil.rmtree(left, ignore_errors=True)
+    return directory
 
 
 class Kernels(AsyncMappingKernelManager):

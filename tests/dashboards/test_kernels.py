@@ -246,3 +246,15 @@ def test_the_end_of_the_service_ends_every_kernel(house: House, opened: Opened) 
             assert house.kernels() == []
         finally:
             house.start_service()
+
+
+def test_a_killed_service_leaves_nothing_once_it_is_back(house: House) -> None:
+    with house.client(ADMIN) as client:
+        left = house.open(client)
+    house.running["service"].kill()
+    house.running["service"].wait()
+    house.start_service()
+    wait_for(lambda: house.kernel_processes() == [])
+    assert house.kernels() == []
+    with house.client(ADMIN) as client:
+        assert client.get(left.path).status_code == 403

@@ -7,8 +7,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from agent_analytics.ingest import Rejection, from_dicts, ingest_runs
 from agent_analytics.store import Record
 from given import a_run
@@ -88,12 +86,6 @@ def test_each_broken_rule_has_its_field_and_reason_and_costs_nothing_else(record
     assert [each.reason for each in rejected if BAD[list(BAD)[each.line - 2]][2] not in each.reason] == []
 
 
-def kept(record: Record, rows: Rows, **fields: Any) -> dict[str, Any]:
-    """What the record holds of a run with these fields."""
-    assert ingest_runs(record, [from_dicts("one", [a_run("a", **fields)])]).accepted == 1
-    return rows()[0]
-
-
 def test_all_fields_are_kept(record: Record, rows: Rows) -> None:
     sent = {
         "organization": "acme-2",
@@ -163,53 +155,58 @@ def test_what_is_named_first_is_created_once(record: Record, rows: Rows) -> None
     ]
 
 
-@pytest.mark.parametrize(
-    ("text", "instant"),
-    [
-        ("2026-03-28t09:00:00z", datetime(2026, 3, 28, 9, tzinfo=UTC)),
-        ("2026-03-28 09:00:00.5+00:00", datetime(2026, 3, 28, 9, 0, 0, 500_000, tzinfo=UTC)),
-        ("2026-03-28T09:00:00.123456789Z", datetime(2026, 3, 28, 9, 0, 0, 123_456, tzinfo=UTC)),
-        ("2026-03-28T09:00:00.9999999-08:00", datetime(2026, 3, 28, 17, 0, 0, 999_999, tzinfo=UTC)),
-        ("2016-12-31T23:59:60Z", datetime(2017, 1, 1, tzinfo=UTC)),
-        ("2017-01-01T05:29:60.25+05:30", datetime(2017, 1, 1, 0, 0, 0, 250_000, tzinfo=UTC)),
-        ("2026-03-28T23:30:00+23:59", datetime(2026, 3, 27, 23, 31, tzinfo=UTC)),
-        ("2026-03-28T09:00:00-00:00", datetime(2026, 3, 28, 9, tzinfo=UTC)),
-    ],
-)
-def test_times(record: Record, rows: Rows, text: str, instant: datetime) -> None:
-    sent = a_run("a") | {"started_at": text, "ended_at": None}
-    assert ingest_runs(record, [from_dicts("one", [sent])]).accepted == 1
-    assert (rows()[0]["started_at"], rows()[0]["updated_at"]) == (instant, instant)
+TIMES = {
+    "2026-03-28t09:00:00z": datetime(2026, 3, 28, 9, tzinfo=UTC),
+    "2026-03-28 09:00:00.5+00:00": datetime(2026, 3, 28, 9, 0, 0, 500_000, tzinfo=UTC),
+    "2026-03-28T09:00:00.123456789Z": datetime(2026, 3, 28, 9, 0, 0, 123_456, tzinfo=UTC),
+    "2026-03-28T09:00:00.9999999-08:00": datetime(2026, 3, 28, 17, 0, 0, 999_999, tzinfo=UTC),
+    "2016-12-31T23:59:60Z": datetime(2017, 1, 1, tzinfo=UTC),
+    "2017-01-01T05:29:60.25+05:30": datetime(2017, 1, 1, 0, 0, 0, 250_000, tzinfo=UTC),
+    "2026-03-28T23:30:00+23:59": datetime(2026, 3, 27, 23, 31, tzinfo=UTC),
+    "2026-03-28T09:00:00-00:00": datetime(2026, 3, 28, 9, tzinfo=UTC),
+}
 
 
-@pytest.mark.parametrize(
-    ("sent", "known"),
-    [
-        (("0.1", "0.2", None), ("0.1", "0.2", "0.3")),
-        (("0.1", "0.2", "0.300000001"), ("0.1", "0.2", "0.3")),
-        ((None, None, "0.013317500000000001"), (None, None, "0.0133175")),
-        (("0.1", None, None), ("0.1", None, None)),
-        ((None, "0.1", "0.3"), (None, "0.1", "0.3")),
-        (("0", "0", None), ("0", "0", "0")),
-        # Half-even, to the nano-dollar; and the rounded parts add up to the rounded sum.
-        (("0.0000000005", "0.0000000015", None), ("0", "0.000000002", "0.000000002")),
-        (("0.0000000005", "0.0000000005", "0.000000001"), ("0", "0", "0")),
-        ((None, None, "1e9"), (None, None, "1000000000")),
-        ((None, None, 1e-7), (None, None, "0.0000001")),
-    ],
-)
-def test_costs_as_reported(record: Record, rows: Rows, sent: tuple[Any, ...], known: tuple[str | None, ...]) -> None:
+def test_times(record: Record, rows: Rows) -> None:
+    sent = [a_run(text) | {"started_at": text, "ended_at": None} for text in TIMES]
+    assert ingest_runs(record, [from_dicts("times", sent)]).accepted == len(TIMES)
+    assert {run["run_id"]: run["started_at"] for run in rows()} == TIMES
+    assert {run["run_id"]: run["updated_at"] for run in rows()} == TIMES
+
+
+COSTS: list[tuple[tuple[Any, ...], tuple[str | None, ...]]] = [
+    (("0.1", "0.2", None), ("0.1", "0.2", "0.3")),
+    (("0.1", "0.2", "0.300000001"), ("0.1", "0.2", "0.3")),
+    ((None, None, "0.013317500000000001"), (None, None, "0.0133175")),
+    (("0.1", None, None), ("0.1", None, None)),
+    ((None, "0.1", "0.3"), (None, "0.1", "0.3")),
+    (("0", "0", None), ("0", "0", "0")),
+    # Half-even, to the nano-dollar; and the rounded parts add up to the rounded sum.
+    (("0.0000000005", "0.0000000015", None), ("0", "0.000000002", "0.000000002")),
+    (("0.0000000005", "0.0000000005", "0.000000001"), ("0", "0", "0")),
+    ((None, None, "1e9"), (None, None, "1000000000")),
+    ((None, None, 1e-7), (None, None, "0.0000001")),
+]
+
+
+def test_costs_as_reported(record: Record, rows: Rows) -> None:
     names = ("input_cost", "output_cost", "cost")
-    found = kept(record, rows, **dict(zip(names, sent, strict=True)))
-    assert tuple(found[name] for name in names) == tuple(each and Decimal(each) for each in known)
-    assert found["cost_source"] == "reported"
+    sent = [a_run(f"{n:02}", **dict(zip(names, costs, strict=True))) for n, (costs, _) in enumerate(COSTS)]
+    assert ingest_runs(record, [from_dicts("costs", sent)]).accepted == len(COSTS)
+    found = rows()
+    assert [tuple(run[name] for name in names) for run in found] == [
+        tuple(cost and Decimal(cost) for cost in known) for _, known in COSTS
+    ]
+    assert {run["cost_source"] for run in found} == {"reported"}
 
 
 def test_a_long_message_is_cut_and_cleaned(record: Record, rows: Rows) -> None:
-    found = kept(record, rows, error_message="a\0b\x1b[31m\r\nc\td\x85" + "e" * 20_000)
-    assert found["error_message"].startswith("ab[31m\nc\tdeee")
-    assert found["error_message"].endswith("e…")
-    assert len(found["error_message"]) == 10_000
+    sent = a_run("a", error_message="a\0b\x1b[31m\r\nc\td\x85" + "e" * 20_000)
+    assert ingest_runs(record, [from_dicts("one", [sent])]).accepted == 1
+    found = rows()[0]["error_message"]
+    assert found.startswith("ab[31m\nc\tdeee")
+    assert found.endswith("e…")
+    assert len(found) == 10_000
 
 
 def test_naughty_strings_come_back_as_they_were_or_are_rejected_with_a_reason(
