@@ -80,7 +80,7 @@ def _acme(number: int, now: datetime) -> dict[str, object]:
     )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     assert CHROMIUM, "No Chromium: apt-get install chromium"
     with sync_playwright() as playwright:

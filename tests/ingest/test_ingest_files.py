@@ -287,6 +287,8 @@ def test_an_interrupted_ingest_takes_nothing(settings: Settings, rows: Rows) -> 
         env=os.environ | environment,
         stdin=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        # As on a terminal: what starts the tests in the background lets them ignore it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     assert process.stdin is not None
     process.stdin.write(HEAD + b"".join(GOOD.replace(b",a,", f",{n},".encode()) for n in range(80_000)))
