@@ -23,9 +23,7 @@ _encoder = msgspec.json.Encoder(decimal_format="number", enc_hook=str)
 
 def add_options(parser: argparse.ArgumentParser, name: str) -> None:
     parser.add_argument("kind", choices=("runs",), help="what the files hold")
-    parser.add_argument(
-        "files", nargs="+", metavar="FILE", help="CSV, JSON Lines or Parquet, also gzipped; - is stdin"
-    )
+    parser.add_argument("files", nargs="+", metavar="FILE", help="CSV, JSON Lines or Parquet, also gzipped; - is stdin")
     parser.add_argument("--organization", metavar="O", help="whose the records are that name no organization")
     parser.add_argument("--rejects", metavar="FILE", help="write each rejected record there, one JSON object a line")
     parser.add_argument("--format", choices=FORMATS, help="what the files are, rather than find out")
