@@ -59,7 +59,7 @@ def _name(words: list[str]) -> str | None:
         return words[words.index("serve") + 1]
     if any("postgres" in word for word in words[:2]):
         return "postgres"
-    if any(word.endswith("proxy.cjs") or "configurable-http-proxy" in word for word in words):
+    if any(word.endswith("proxy.mjs") or "configurable-http-proxy" in word for word in words):
         return "proxy"
     if any("supervisor" in word for word in words):
         return "supervisord"
