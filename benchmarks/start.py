@@ -1,7 +1,6 @@
 """How long the demo takes to its link, in an empty home and again, and what each process holds at rest."""
 
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -12,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
+import psutil
+
 from benchmarks.table import table
 
 PORT = 28700
@@ -20,8 +21,8 @@ SECONDS_OF_REST = 20
 
 
 @contextmanager
-def demo(home: Path) -> Iterator[float]:
-    """A running demo; the seconds from the command to the printed link."""
+def demo(home: Path) -> Iterator[tuple[float, int]]:
+    """A running demo: the seconds from the command to the printed link, and the command's process."""
     environment = {**os.environ, "AGENT_ANALYTICS_HOME": str(home), "AGENT_ANALYTICS_PORT": str(PORT)}
     start = time.perf_counter()
     command = [sys.executable, "-m", "agent_analytics.cli", "demo"]
@@ -31,56 +32,53 @@ def demo(home: Path) -> Iterator[float]:
         if f"http://127.0.0.1:{PORT}" in line:
             break
     try:
-        yield time.perf_counter() - start
+        yield time.perf_counter() - start, process.pid
     finally:
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=60)
 
 
-def proportional_memory(home: Path) -> dict[str, int]:
-    """Bytes (PSS) of each process of the installation, added up by name."""
+def proportional_memory(command: int, home: Path) -> dict[str, int]:
+    """Bytes (PSS) of each process of the installation, added up by name: what descends from the command, PostgreSQL."""
     found: dict[str, int] = {}
-    for directory in Path("/proc").glob("[0-9]*"):
+    ours = {process.pid for process in psutil.Process(command).children(recursive=True)} | {command}
+    for process in psutil.process_iter():
         try:
-            words = (directory / "cmdline").read_text().split("\0")
-            environment = (directory / "environ").read_bytes()
-            rollup = (directory / "smaps_rollup").read_text()
-        except OSError:
+            words = process.cmdline()
+            if process.pid in ours or str(home) in " ".join(words):
+                found[_name(words)] = found.get(_name(words), 0) + process.memory_full_info().pss
+        except psutil.Error:
             continue
-        name = _name(words)
-        if name and (str(home).encode() in environment or str(home) in " ".join(words)):
-            kilobytes = re.search(r"^Pss:\s+(\d+) kB", rollup, re.MULTILINE)
-            found[name] = found.get(name, 0) + 1024 * int(kilobytes[1] if kilobytes else 0)
     return found
 
 
-def _name(words: list[str]) -> str | None:
+def _name(words: list[str]) -> str:
     if "serve" in words:
         return words[words.index("serve") + 1]
     if any("postgres" in word for word in words[:2]):
         return "postgres"
-    if any(word.endswith("proxy.mjs") or "configurable-http-proxy" in word for word in words):
+    if any("proxy" in word for word in words):
         return "proxy"
     if any("supervisor" in word for word in words):
         return "supervisord"
     if "demo" in words:
         return "demo (the command)"
-    return "kernel" if any("ipykernel" in word for word in words) else None
+    return "kernel" if any("ipykernel" in word for word in words) else "other"
 
 
 def main() -> str:
     with tempfile.TemporaryDirectory(prefix="aa-bench-", dir="/tmp") as place:
         home = Path(place) / "home"
         Path(place).chmod(0o711)
-        with demo(home) as first:
+        with demo(home) as (first, _):
             pass
         again = []
         for _ in range(STARTS_AGAIN):
-            with demo(home) as seconds:
+            with demo(home) as (seconds, _):
                 again.append(seconds)
-        with demo(home):
+        with demo(home) as (_, command):
             time.sleep(SECONDS_OF_REST)
-            memory = proportional_memory(home)
+            memory = proportional_memory(command, home)
     return "\n\n".join((_times(first, again), _memory(memory)))
 
 

@@ -171,8 +171,7 @@ def _instant(field: str, text: str) -> tuple[datetime, str]:
     """An RFC 3339 time to the microsecond, and its text for PostgreSQL: as it is, unless it is an unusual one."""
     try:
         if _USUAL.fullmatch(text):
-            text = text.upper()
-            instant = datetime.fromisoformat(text)
+            instant = datetime.fromisoformat(text.upper())
         else:
             instant = _unusual(field, text)
             text = instant.isoformat()

@@ -105,7 +105,10 @@ def from_values(values: Mapping[str, Any]) -> Sent:
 
 
 def _converted(values: dict[str, Any], strict: bool) -> Sent:
-    return _sent(lambda value: msgspec.convert(value, Sent, strict=strict), values)
+    try:
+        return msgspec.convert(values, Sent, strict=strict)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise _explained(error, None) from None
 
 
 def _plain_json(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -126,12 +129,16 @@ def _sent(decode: Callable[[Any], Any], value: Any, field: str | None = None) ->
     """What `decode` makes of `value`; its errors, with their field, as Rejected."""
     try:
         return decode(value)
-    except msgspec.ValidationError as error:
-        raise _rejected(str(error), field) from None
-    except (msgspec.DecodeError, ValueError) as error:
-        raise Rejected(field, f"is not valid JSON: {error}") from None
-    except RecursionError:
-        raise Rejected(field, "is nested too deeply") from None
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise _explained(error, field) from None
+
+
+def _explained(error: Exception, field: str | None) -> Rejected:
+    if isinstance(error, msgspec.ValidationError):
+        return _rejected(str(error), field)
+    if isinstance(error, RecursionError):
+        return Rejected(field, "is nested too deeply")
+    return Rejected(field, f"is not valid JSON: {error}")
 
 
 def _rejected(message: str, field: str | None) -> Rejected:

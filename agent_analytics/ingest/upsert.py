@@ -6,6 +6,7 @@ PostgreSQL merges one load of pieces while Python validates the next. All of it 
 import csv
 import io
 import re
+import sys
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,6 +22,7 @@ from agent_analytics.ingest.records import COLUMNS, COSTS, Run
 from agent_analytics.store import Connection, enter
 
 EVERY_ORGANIZATION = "*"
+TURN = 0.0005
 Cursor = psycopg.Cursor[tuple[Any, ...]]
 _RUN_ID = COLUMNS.index("run_id")
 _NAMES = slice(COLUMNS.index("user"), COLUMNS.index("agent_type") + 1)
@@ -87,9 +89,12 @@ class Merge:
         self._load: Future[None] | None = None
         self._zones: dict[str, str] = {}
         self._days: defaultdict[str, set[date]] = defaultdict(set)
+        self._turn = sys.getswitchinterval()
         self.accepted = self.updated = 0
 
     def __enter__(self) -> Self:
+        """Threads take shorter turns meanwhile: PostgreSQL would stand idle while the merge waits for its own."""
+        sys.setswitchinterval(TURN)
         self._connection.execute(SQL["create_staging"])
         return self
 
@@ -98,6 +103,7 @@ class Merge:
             with suppress(psycopg.Error):
                 self._connection.cancel_safe()
         self._worker.shutdown()
+        sys.setswitchinterval(self._turn)
 
     def add(self, pieces: Sequence[Piece], last: bool) -> None:
         """Begin to merge a load, once the one before is merged.

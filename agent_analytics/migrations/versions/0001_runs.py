@@ -64,7 +64,7 @@ def _create_runs() -> None:
     instant, money, count = sa.DateTime(timezone=True), sa.Numeric(20, 9), sa.BigInteger
     op.create_table(
         "runs",
-        sa.Column("organization", sa.Text, sa.ForeignKey(ORGANIZATION), primary_key=True),
+        sa.Column("organization", sa.Text, primary_key=True),
         sa.Column("run_id", sa.Text, primary_key=True),
         sa.Column("user", sa.Text),
         sa.Column("team", sa.Text),
