@@ -1,42 +1,22 @@
-"""Everything shown is an answer: `answer(query, scope, engine, now)`."""
+"""What was asked, and the figures that were found, as a frame, as objects and as JSON that loses no digit."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
-from decimal import ROUND_HALF_EVEN, Decimal
-from typing import TYPE_CHECKING, Any, Protocol
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from agent_analytics.catalog import DIMENSIONS, MEASURES, Measure, parts_of
-from agent_analytics.compile import Statement, compile
-from agent_analytics.period import Days, local_day, resolve
+from agent_analytics.catalog import DIMENSIONS, MEASURES
+from agent_analytics.compile import Row
+from agent_analytics.period import Days
 from agent_analytics.query import Query
-from agent_analytics.scope import Scope
 
 if TYPE_CHECKING:
     import pandas
 
-Row = tuple[Any, ...]
-EVERYWHERE = "UTC"
-_NANO = Decimal("1e-9")
-_SECOND_DIGITS = 9
 _encoder = msgspec.json.Encoder(decimal_format="number")
 _decoder = msgspec.json.Decoder(float_hook=Decimal)
-
-
-class Engine(Protocol):
-    """Where rows come from: the record or the cache."""
-
-    name: str
-
-    def run(self, statement: Statement, organization: str | None) -> list[Row]: ...
-
-    def zone(self, organization: str) -> str | None: ...
-
-    def as_of(self, now: datetime) -> datetime:
-        """The instant up to which what is committed is counted."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -45,7 +25,8 @@ class Answer:
 
     `rows` hold the query's dimensions, then its measures: names as text (None is *Unattributed*), days as
     `date`, hours as naive local `datetime`, counts as `int`, money (USD) as `Decimal`, shares and seconds
-    as `float`; None is unknown.
+    as `float`; None is unknown. `other` are the measures of the `others` groups beyond the limit, added up.
+    A part of a day is counted up to the instant `until`; `notice` says in what way the days are not those asked for.
     """
 
     query: Query
@@ -55,6 +36,10 @@ class Answer:
     as_of: datetime
     engine: str
     rows: tuple[Row, ...]
+    other: Row | None = None
+    others: int = 0
+    until: datetime | None = None
+    notice: str | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -85,27 +70,30 @@ class Answer:
             "reason": self.reason,
             "as_of": self.as_of,
             "engine": self.engine,
+            "other": self.other,
+            "others": self.others,
+            "until": self.until,
+            "notice": self.notice,
         }
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "Answer":
         """From `decode`d JSON, every value of its own type again."""
-        query = Query.from_json(data["query"])
-        read = [_READERS[column["kind"]] for column in data["columns"]]
-        rows = (tuple(_known(reader, value) for reader, value in zip(read, row, strict=True)) for row in data["rows"])
-        days = Days(date.fromisoformat(data["from"]), date.fromisoformat(data["to"]))
-        as_of = datetime.fromisoformat(data["as_of"])
-        return cls(query, days, data["timezone"], data["reason"], as_of, data["engine"], tuple(rows))
-
-
-def answer(query: Query, scope: Scope, engine: Engine, now: datetime) -> Answer:
-    """What `engine` knows of `query`, within `scope`, seen at the instant `now`."""
-    zone = (scope.organization and engine.zone(scope.organization)) or EVERYWHERE
-    days = resolve(query.period, local_day(now, zone))
-    as_of = engine.as_of(now)
-    counted = engine.run(compile(query, scope, days), scope.organization)
-    rows = _ordered(query, [_measured(query, row) for row in counted])
-    return Answer(query, days, zone, scope.reason, as_of, engine.name, tuple(rows[: query.limit]))
+        readers = [_READERS[column["kind"]] for column in data["columns"]]
+        other, until = data["other"], data["until"]
+        return cls(
+            (query := Query.from_json(data["query"])),
+            Days(date.fromisoformat(data["from"]), date.fromisoformat(data["to"])),
+            data["timezone"],
+            data["reason"],
+            datetime.fromisoformat(data["as_of"]),
+            data["engine"],
+            tuple(_read(readers, row) for row in data["rows"]),
+            None if other is None else _read(readers[len(query.by) :], other),
+            data["others"],
+            until and datetime.fromisoformat(until),
+            data["notice"],
+        )
 
 
 def encode(data: Any) -> bytes:
@@ -118,53 +106,14 @@ def decode(text: bytes) -> Any:
     return _decoder.decode(text)
 
 
-def _measured(query: Query, row: Row) -> Row:
-    split = len(query.by)
-    parts = {part.name: value for part, value in zip(parts_of(query.measures), row[split:], strict=True)}
-    return row[:split] + tuple(_value(MEASURES[name], parts) for name in query.measures)
-
-
-def _value(measure: Measure, parts: dict[str, Any]) -> Any:
-    """A counted figure as it is; a ratio divided after all adding up."""
-    dividend = parts[measure.dividend.name]
-    divisor = 1 if measure.divisor is None else parts[measure.divisor.name]
-    if dividend is None or not divisor:
-        return None
-    if measure.divisor is None and measure.scale == 1:
-        return dividend
-    if measure.kind == "money":
-        return (dividend / divisor).quantize(_NANO, ROUND_HALF_EVEN)
-    ratio = dividend / (divisor * measure.scale)
-    return round(ratio, _SECOND_DIGITS) if measure.unit == "s" else ratio
-
-
-def _ordered(query: Query, rows: Iterable[Row]) -> list[Row]:
-    """By the query's order: a measure's greatest first, a dimension's smallest first, the unknown last.
-
-    Without one: by time where there is a time, else by the first measure; equals by their dimensions.
-    """
-    timed = any(DIMENSIONS[name].kind == "time" for name in query.by)
-    order = query.order or (query.by[0] if timed else query.measures[0])
-    position = (query.by + query.measures).index(order)
-    split = len(query.by)
-    ranked = sorted(rows, key=lambda row: [_last_if_none(value) for value in row[:split]])
-    if position < split:
-        return sorted(ranked, key=lambda row: _last_if_none(row[position]))
-    return sorted(ranked, key=lambda row: (row[position] is None, 0 if row[position] is None else -row[position]))
-
-
-def _last_if_none(value: Any) -> tuple[bool, Any]:
-    return (value is None, "" if value is None else value)
-
-
 def _kind(column: str) -> str:
     if column in MEASURES:
         return MEASURES[column].kind
     return "hour" if column == "hour" else "day" if DIMENSIONS[column].kind == "time" else "name"
 
 
-def _known(read: Any, value: Any) -> Any:
-    return None if value is None else read(value)
+def _read(readers: list[Any], row: list[Any]) -> Row:
+    return tuple(None if value is None else read(value) for read, value in zip(readers, row, strict=True))
 
 
 _READERS: dict[str, Any] = {

@@ -5,31 +5,34 @@ can be thrown away and built again.
 """
 
 import threading
-from collections import defaultdict
-from collections.abc import Iterable
-from datetime import UTC, date, datetime, timedelta
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import IO, Any, Self
 
 import duckdb
-from psycopg import sql
 from sqlalchemy.dialects import postgresql
 
-from agent_analytics.compile import Statement
+from agent_analytics import feed
+from agent_analytics.compile import Statement, render
+from agent_analytics.cubes import CUBES, added_up, dimensions_of
 from agent_analytics.errors import ServiceError
 from agent_analytics.store import Connection, Record
 from agent_analytics.tables import local_runs
 
-VERSION = 1
-# Free text of single runs is read from the record, by its key.
-LEFT_OUT = ("error_message", "attributes")
-_COLUMNS = [column for column in local_runs.columns if column.name not in LEFT_OUT]
-_TYPES = {column.name: column.type.compile(postgresql.dialect()) for column in _COLUMNS}
-# More single days than this of one organization are cheaper read as the whole organization.
-_MOST_DAYS = 100
-
-Pieces = dict[str, set[date | None]]
+VERSION = 2
+# What tells one run from another is read from the record, by its key.
+LEFT_OUT = ("run_id", "ended_at", "cost_source", "error_message", "attributes", "updated_at")
+ORDER = "organization, day, team, agent_type"
+_DIALECT = postgresql.dialect()
+_TABLES = {
+    table: {column.name: column.type.compile(_DIALECT) for column in table.columns if column.name not in LEFT_OUT}
+    for table in (local_runs, *CUBES)
+}
+_RUNS = _TABLES[local_runs]
 
 
 class CacheInUse(ServiceError):
@@ -40,6 +43,7 @@ class Cache:
     """Open one with `Cache.open`; `follow` brings it up to the record."""
 
     name = "cache"
+    cubes = True
 
     def __init__(self, database: duckdb.DuckDBPyConnection) -> None:
         self._database = database
@@ -100,14 +104,14 @@ class Cache:
         with self._writing, record.unscoped_reader() as source:
             source.execute("set transaction isolation level repeatable read, read only")
             source.execute("set local timezone to 'UTC'")
-            origin, horizon, as_of = _position(source)
-            seen = self._horizon(origin)
-            changed = {} if seen is None else _changed(source, seen)
-            pieces = _everything(source) if seen is None else _pieces(changed, without=self._taken)
-            if pieces or seen is None:
-                self._replace(source, pieces, (origin, horizon), whole=seen is None)
-            self._seen, self._taken, self._as_of = (origin, horizon), set(changed), as_of
-        return sum(len(days) for days in pieces.values())
+            position = feed.position(source)
+            seen = self._horizon(position.origin)
+            changes = {} if seen is None else feed.changed(source, seen)
+            replaced = self._build(source) if seen is None else self._update(source, changes)
+            if replaced or seen is None:
+                self._remember(position)
+            self._seen, self._taken, self._as_of = (position.origin, position.horizon), set(changes), position.as_of
+        return replaced
 
     def _horizon(self, origin: str) -> int | None:
         """Below which transaction this cache has all of that record; None if it has never read it."""
@@ -116,27 +120,39 @@ class Cache:
         row = self._database.execute("select horizon from analytics.position where origin = $1", [origin]).fetchone()
         return None if row is None else row[0]
 
-    def _replace(self, source: Connection, pieces: Pieces, position: tuple[str, int], whole: bool) -> None:
-        with NamedTemporaryFile(suffix=".csv") as file:
-            _copy_runs(source, pieces, file)
-            zones = source.execute("select organization, timezone from analytics.organizations").fetchall()
+    def _build(self, source: Connection) -> int:
+        """Everything anew, an organization at a time. Not believed before the end: until then there is no position."""
+        with _Transaction(self._database):
+            _forget(self._database)
+        zones = feed.zones(source)
+        for zone in zones:
             with _Transaction(self._database):
-                self._remove_pieces(pieces, whole)
-                self._database.execute(_INSERT, [file.name])
-                self._database.execute("delete from analytics.organizations")
-                if zones:
-                    self._database.executemany("insert into analytics.organizations values ($1, $2)", zones)
-                self._database.execute("delete from analytics.position")
-                self._database.execute("insert into analytics.position values ($1, $2)", position)
+                self._replace(source, feed.whole(source, zone[0]), [zone])
+        return len(zones)
 
-    def _remove_pieces(self, pieces: Pieces, whole: bool) -> None:
-        if whole:
-            self._database.execute("delete from analytics.local_runs")
-            return
-        for organization, days in pieces.items():
-            within = "" if None in days else " and day in (select unnest($2))"
-            values = [organization] if None in days else [organization, sorted(day for day in days if day)]
-            self._database.execute(f"delete from analytics.local_runs where organization = $1{within}", values)
+    def _update(self, source: Connection, changes: feed.Changed) -> int:
+        pieces = feed.pieces(source, changes, without=self._taken)
+        if pieces:
+            with _Transaction(self._database):
+                self._replace(source, pieces, feed.zones(source))
+        return sum(len(piece.days) for piece in pieces)
+
+    def _replace(self, source: Connection, pieces: Iterable[feed.Piece], zones: list[tuple[str, str]]) -> None:
+        for piece, file in _read_ahead(source, pieces):
+            _replace(self._database, piece, file)
+        self._database.execute(
+            "delete from analytics.organizations where organization in (select unnest($1))",
+            [[organization for organization, _ in zones]],
+        )
+        if zones:
+            self._database.executemany("insert into analytics.organizations values ($1, $2)", zones)
+
+    def _remember(self, position: feed.Position) -> None:
+        with _Transaction(self._database):
+            self._database.execute("delete from analytics.position")
+            self._database.execute(
+                "insert into analytics.position values ($1, $2)", [position.origin, position.horizon]
+            )
 
 
 class _Transaction:
@@ -180,82 +196,75 @@ def _remove(path: Path) -> None:
 
 
 def _create(database: duckdb.DuckDBPyConnection) -> None:
-    columns = ", ".join(f'"{name}" {kind}' for name, kind in _TYPES.items())
     for statement in (
         "create schema analytics",
         "create table analytics.layout (version integer)",
         "create table analytics.position (origin text, horizon bigint)",
         "create table analytics.organizations (organization text, timezone text)",
-        f"create table analytics.local_runs ({columns})",
+        *(_create_table(table.fullname, columns) for table, columns in _TABLES.items()),
         f"insert into analytics.layout values ({VERSION})",
     ):
         database.execute(statement)
 
 
+def _forget(database: duckdb.DuckDBPyConnection) -> None:
+    """Tables made anew give their place in the file back, which emptied ones would not."""
+    for table, columns in _TABLES.items():
+        database.execute(f"drop table {table.fullname}")
+        database.execute(_create_table(table.fullname, columns))
+    database.execute("delete from analytics.position")
+    database.execute("delete from analytics.organizations")
+
+
+def _create_table(name: str, columns: Mapping[str, str]) -> str:
+    listed = ", ".join(f'"{column}" {kind}' for column, kind in columns.items())
+    return f"create table {name} ({listed})"
+
+
+def _read_ahead(source: Connection, pieces: Iterable[feed.Piece]) -> Iterator[tuple[feed.Piece, str]]:
+    """Each piece and the file of its runs: the record is read on while a piece is taken in."""
+    with ThreadPoolExecutor(1, "feed") as reader:
+        coming = deque[tuple[feed.Piece, Future[IO[bytes]]]]()
+        for piece in list(pieces):
+            coming.append((piece, reader.submit(_file_of, source, piece)))
+            if len(coming) > 1:
+                yield from _taken(coming)
+        while coming:
+            yield from _taken(coming)
+
+
+def _taken(coming: deque[tuple[feed.Piece, Future[IO[bytes]]]]) -> Iterator[tuple[feed.Piece, str]]:
+    piece, reading = coming.popleft()
+    with reading.result() as file:
+        yield piece, file.name
+
+
+def _file_of(source: Connection, piece: feed.Piece) -> IO[bytes]:
+    file = NamedTemporaryFile(suffix=".csv")  # noqa: SIM115 - who takes the piece closes it
+    feed.copy_runs(source, piece, tuple(_RUNS), file)
+    return file
+
+
+def _replace(database: duckdb.DuckDBPyConnection, piece: feed.Piece, file: str) -> None:
+    """The runs of a piece, and its part of each cube, in place of what there is of them."""
+    within, values = "organization = $1", [piece.organization]
+    for table in _TABLES:
+        days = "" if piece.whole else " and day in (select unnest($2))"
+        database.execute(
+            f"delete from {table.fullname} where {within}{days}", values if piece.whole else [*values, list(piece.days)]
+        )
+    database.execute(_INSERT, [file])
+    run = local_runs.c
+    for cube in CUBES:
+        names = [column.name for column in cube.c]
+        held = render(added_up(cube, names, run.organization == piece.organization, run.day.in_(piece.days)))
+        order = ", ".join(f'"{name}"' for name in dimensions_of(cube))
+        database.execute(f"insert into {cube.fullname} {held.text} order by {order}", held.values)
+
+
 _INSERT = f"""
 insert into analytics.local_runs
 select * from read_csv($1, header = false, auto_detect = false, nullstr = '', allow_quoted_nulls = false,
-                       delim = ',', quote = '"', escape = '"', columns = {_TYPES!r})
-order by organization, day
+                       delim = ',', quote = '"', escape = '"', columns = {_RUNS!r})
+order by {ORDER}
 """
-
-
-def _position(source: Connection) -> tuple[str, int, datetime]:
-    """Which database this is, below which transaction everything has ended, and the database's time."""
-    row = source.execute(
-        """
-        select (select system_identifier from pg_control_system()) || '/' || oid,
-               pg_snapshot_xmin(pg_current_snapshot())::text::bigint, now()
-        from pg_database where datname = current_database()
-        """
-    ).fetchone()
-    assert row is not None  # noqa: S101 - a session is always in a database
-    return row[0], row[1], row[2].astimezone(UTC)
-
-
-def _changed(source: Connection, horizon: int) -> dict[int, tuple[str, date | None]]:
-    """What has changed in transactions that had not ended at `horizon`: also those slower than a later one."""
-    rows = source.execute(
-        "select id, organization, day from analytics.changes where transaction >= %s::text::xid8", [horizon]
-    )
-    return {id: (organization, day) for id, organization, day in rows}
-
-
-def _pieces(changed: dict[int, tuple[str, date | None]], without: set[int]) -> Pieces:
-    pieces: Pieces = defaultdict(set)
-    for id, (organization, day) in changed.items():
-        if id not in without:
-            pieces[organization].add(day)
-    return {organization: _whole_if_many(days) for organization, days in pieces.items()}
-
-
-def _whole_if_many(days: set[date | None]) -> set[date | None]:
-    return {None} if None in days or len(days) > _MOST_DAYS else days
-
-
-def _everything(source: Connection) -> Pieces:
-    return {
-        organization: {None} for (organization,) in source.execute("select organization from analytics.organizations")
-    }
-
-
-def _copy_runs(source: Connection, pieces: Pieces, file: IO[bytes]) -> None:
-    """The runs of these pieces as CSV."""
-    for organization, days in pieces.items():
-        for condition in _conditions(days):
-            select = sql.SQL("copy (select {} from analytics.local_runs where organization = {} and {}) to stdout csv")
-            columns = sql.SQL(", ").join(sql.Identifier(column.name) for column in _COLUMNS)
-            with source.cursor().copy(select.format(columns, sql.Literal(organization), condition)) as copy:
-                for block in copy:
-                    file.write(block)
-    file.flush()
-
-
-def _conditions(days: Iterable[date | None]) -> Iterable[sql.Composable]:
-    """One condition for each day, with the instants around it for the index; one for a whole organization."""
-    for day in days:
-        if day is None:
-            yield sql.SQL("true")
-        else:
-            start, end = day - timedelta(days=1), day + timedelta(days=2)
-            yield sql.SQL("day = {} and started_at >= {} and started_at < {}").format(day, start, end)

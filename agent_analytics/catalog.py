@@ -1,6 +1,6 @@
 """Every measure and dimension, declared once: what it is called, counted in, means, and how SQL counts it.
 
-A measure is either *counted* by one SQL expression over `local_runs`, or the *ratio* of two counted ones,
+A measure is either *counted* by one SQL expression over the runs, or the *ratio* of two counted ones,
 divided after all adding up: so a total's ratio is the ratio of totals, and both engines agree to the last digit.
 """
 
@@ -10,38 +10,18 @@ from typing import Literal
 
 import sqlalchemy as sa
 
-from agent_analytics.tables import local_runs as _relation
+from agent_analytics.counting import Column, Counted, Expression, Kind, count, distinct, quantile, total
+from agent_analytics.scope import ROLES
 
-_run = _relation.c
-_ended = _run.status != "running"
-
-Kind = Literal["integer", "money", "float"]
 Good = Literal["up", "down", "neither"]
-
-SQL_TYPES: dict[Kind, sa.types.TypeEngine] = {
-    "integer": sa.BigInteger(),
-    "money": sa.Numeric(38, 9),
-    "float": sa.Double(),
-}
-
-
-@dataclass(frozen=True)
-class Counted:
-    """A figure that SQL counts. `expression` is null where nothing is known."""
-
-    name: str
-    kind: Kind
-    expression: sa.ColumnElement
-
-    @property
-    def column(self) -> sa.ColumnElement:
-        """The expression, of the same type in both engines, under its name."""
-        return sa.cast(self.expression, SQL_TYPES[self.kind]).label(self.name)
 
 
 @dataclass(frozen=True)
 class Measure:
-    """What can be asked for. `divisor` is None for a counted measure; a ratio with a divisor of 0 is unknown."""
+    """What can be asked for. `divisor` is None for a counted measure; a ratio with a divisor of 0 is unknown.
+
+    `roles` may ask it; others are told `refusal`.
+    """
 
     name: str
     label: str
@@ -52,30 +32,29 @@ class Measure:
     dividend: Counted
     divisor: Counted | None = None
     scale: int = 1
+    roles: tuple[str, ...] = ROLES
+    refusal: str = ""
 
     @property
     def parts(self) -> tuple[Counted, ...]:
         return (self.dividend,) if self.divisor is None else (self.dividend, self.divisor)
 
+    @property
+    def adds(self) -> bool:
+        """Whether the parts' figures add up to the whole's: not so for ratios, quantiles and distinct people."""
+        return self.divisor is None and self.dividend.adds
+
 
 @dataclass(frozen=True)
 class Dimension:
-    """What a measure can be split and filtered by."""
+    """What a measure can be split and filtered by. `needs`: the column that `expression` reads."""
 
     name: str
     label: str
     help: str
     kind: Literal["name", "time"]
-    column: sa.ColumnElement
-
-
-def _count(name: str, condition: sa.ColumnElement[bool] | None = None) -> Counted:
-    every = sa.func.count()
-    return Counted(name, "integer", every if condition is None else every.filter(condition))
-
-
-def _sum(name: str, value: sa.ColumnElement, kind: Kind = "integer") -> Counted:
-    return Counted(name, kind, sa.func.sum(value))
+    needs: str
+    expression: Expression
 
 
 def _counted(label: str, unit: str, good: Good, help: str, part: Counted) -> Measure:
@@ -83,33 +62,45 @@ def _counted(label: str, unit: str, good: Good, help: str, part: Counted) -> Mea
 
 
 def _status(status: str, label: str, good: Good, help: str) -> Measure:
-    return _counted(label, "runs", good, help, _count(status, _run.status == status))
+    return _counted(label, "runs", good, help, count(status, "status", lambda runs: runs.c.status == status))
 
 
 def _tokens(name: str, label: str, help: str) -> Measure:
-    return _counted(label, "tokens", "neither", help, _sum(name, _run[name]))
+    return _counted(label, "tokens", "neither", help, total(name))
 
 
 def _money(name: str, label: str, help: str) -> Measure:
-    return _counted(label, "USD", "down", help, _sum(name, _run[name], "money"))
+    return _counted(label, "USD", "down", help, total(name, kind="money"))
 
 
 def _quantile(share: float) -> Measure:
     percent = round(share * 100)
     name = f"duration_p{percent}"
-    within = sa.func.percentile_cont(sa.literal_column(str(share), sa.Double)).within_group(_run.duration_us)
     help = (
         f"The duration that {percent} % of the ended runs stay within: exact, interpolated between neighbours "
         "(`percentile_cont`), over runs whose end is known."
     )
-    part = Counted(f"{name}_us", "float", within)
+    part = quantile(f"{name}_us", share, "duration_us")
     return Measure(name, f"Duration p{percent}", "s", "float", "down", help, part, scale=1_000_000)
 
 
-_RUNS = _count("runs")
-_ENDED = _count("ended", _ended)
-_SUCCEEDED = _count("succeeded", _run.status == "succeeded")
-_COST = _sum("cost", _run.cost, "money")
+def _ended(runs: sa.FromClause) -> Column:
+    return runs.c.status != "running"
+
+
+def _ended_with_cost(runs: sa.FromClause) -> Column:
+    return sa.and_(_ended(runs), runs.c.cost.is_not(None))
+
+
+def _wasted(runs: sa.FromClause) -> Column:
+    return sa.func.sum(runs.c.cost).filter(runs.c.status.in_(("failed", "cancelled")))
+
+
+_RUNS = count("runs")
+_ENDED = count("ended", "status", _ended)
+_SUCCEEDED = count("succeeded", "status", lambda runs: runs.c.status == "succeeded")
+_COST = total("cost", kind="money")
+_USERS = distinct("active_users", "user")
 
 _MEASURES = (
     _counted("Runs", "runs", "neither", "All agent runs that started in the period, running ones too.", _RUNS),
@@ -135,7 +126,7 @@ _MEASURES = (
         "tokens",
         "neither",
         "Input and output tokens. A run of which one part is unknown is not counted.",
-        _sum("total_tokens", _run.input_tokens + _run.output_tokens),
+        total("total_tokens", lambda runs: runs.c.input_tokens + runs.c.output_tokens, "input_tokens output_tokens"),
     ),
     _tokens("cache_read_tokens", "Cache reads", "Input tokens that were read from the provider's cache."),
     _tokens("cache_write_tokens", "Cache writes", "Input tokens that were written to the provider's cache."),
@@ -150,7 +141,7 @@ _MEASURES = (
         "float",
         "up",
         "Ended runs with a known cost ÷ ended runs.",
-        _count("ended_with_cost", sa.and_(_ended, _run.cost.is_not(None))),
+        count("ended_with_cost", "status cost", _ended_with_cost),
         _ENDED,
     ),
     Measure(
@@ -168,9 +159,9 @@ _MEASURES = (
         "USD",
         "down",
         "Cost of failed and cancelled runs.",
-        Counted("wasted_cost", "money", sa.func.sum(_run.cost).filter(_run.status.in_(("failed", "cancelled")))),
+        Counted("wasted_cost", "money", frozenset(("status", "cost")), _wasted),
     ),
-    _counted("Retries", "retries", "down", "How often runs were tried again.", _sum("retries", _run.retries)),
+    _counted("Retries", "retries", "down", "How often runs were tried again.", total("retries")),
     Measure(
         "duration_avg",
         "Average duration",
@@ -178,31 +169,43 @@ _MEASURES = (
         "float",
         "down",
         "Mean duration of ended runs whose end is known.",
-        _sum("duration_sum_us", _run.duration_us),
-        Counted("timed", "integer", sa.func.count(_run.duration_us)),
+        total("duration_sum_us", lambda runs: runs.c.duration_us, "duration_us"),
+        Counted(
+            "timed", "integer", frozenset(("duration_us",)), lambda runs: sa.func.count(runs.c.duration_us), empty=0
+        ),
         scale=1_000_000,
     ),
     _quantile(0.5),
     _quantile(0.95),
     _quantile(0.99),
-    _counted(
+    Measure(
+        "active_users",
         "Active users",
         "users",
+        "integer",
         "up",
-        "Different people with a run in the period.",
-        Counted("active_users", "integer", sa.func.count(_run.user.distinct())),
+        "Different people with a run in the period. Runs without a user count nobody.",
+        _USERS,
+        roles=("ORG_ADMIN", "TEAM_LEAD", "PLATFORM_ADMIN"),
+        refusal="it counts the people of a team or an organization, and you see your own runs",
     ),
 )
 MEASURES = {measure.name: measure for measure in _MEASURES}
 
 
 def _name(column: str, label: str, help: str) -> Dimension:
-    return Dimension(column, label, help, "name", _run[column])
+    return Dimension(column, label, help, "name", column, lambda relation: relation.c[column])
 
 
 def _calendar(unit: str, label: str, help: str) -> Dimension:
-    start = sa.cast(sa.func.date_trunc(unit, _run.day), sa.Date)
-    return Dimension(unit, label, help, "time", start)
+    def start(relation: sa.FromClause) -> Column:
+        return sa.cast(sa.func.date_trunc(unit, relation.c.day), sa.Date)
+
+    return Dimension(unit, label, help, "time", "day", start)
+
+
+def _time(column: str, label: str, help: str) -> Dimension:
+    return Dimension(column, label, help, "time", column, lambda relation: relation.c[column])
 
 
 _DIMENSIONS = (
@@ -214,8 +217,8 @@ _DIMENSIONS = (
     _name("model_version", "Model version", "The model's version as the source sends it."),
     _name("status", "Status", "running, succeeded, failed or cancelled."),
     _name("error_category", "Error category", "What kind of error ended the run."),
-    Dimension("hour", "Hour", "The local hour in which the run started.", "time", _run.hour),
-    Dimension("day", "Day", "The organization's calendar day in which the run started.", "time", _run.day),
+    _time("hour", "Hour", "The local hour in which the run started."),
+    _time("day", "Day", "The organization's calendar day in which the run started."),
     _calendar("week", "Week", "The ISO week, by its Monday."),
     _calendar("month", "Month", "The calendar month, by its first day."),
 )

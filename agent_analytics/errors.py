@@ -3,6 +3,9 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+MOST_LISTED = 30
+LONGEST_SHOWN = 200
+
 
 class AgentAnalyticsError(Exception):
     """Something a person can mend; the command line prints it and exits with `exit_status`."""
@@ -45,8 +48,10 @@ class ServiceError(AgentAnalyticsError):
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
-    """The message for a name we do not know: the nearest one, and all valid ones."""
+    """The message for a name we do not know: the nearest one, and the valid ones, a long list cut."""
     names = list(known)
     near = get_close_matches(name, names, 1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    return f"Unknown {kind} {name!r}.{hint} Known: {', '.join(names)}."
+    more = f" and {len(names) - MOST_LISTED:,} more" if len(names) > MOST_LISTED else ""
+    listed = ", ".join(names[:MOST_LISTED]) or "none"
+    return f"Unknown {kind} {name[:LONGEST_SHOWN]!r}.{hint} Known: {listed}{more}."

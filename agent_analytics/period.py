@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from agent_analytics.errors import PeriodError
@@ -44,15 +44,53 @@ class Last:
 Period = Days | Last
 
 
-def resolve(period: Period, today: date) -> Days:
-    """The days that a period covers, seen from `today`.
+@dataclass(frozen=True)
+class Span:
+    """The days that are counted. Of a running period's predecessor only what lies before the instant `until` is.
 
-    >>> resolve(Last(7), date(2026, 3, 1))
+    `notice` says in what way this is not what was asked for, None where it is.
+    """
+
+    days: Days
+    until: datetime | None = None
+    notice: str | None = None
+
+
+def resolve(period: Period, now: datetime, zone: str) -> Span:
+    """The days that a period covers, seen at the instant `now` in `zone`; none that are still to come.
+
+    >>> from datetime import UTC
+    >>> resolve(Last(7), datetime(2026, 3, 1, 12, tzinfo=UTC), "UTC").days
     Days(first=datetime.date(2026, 2, 23), last=datetime.date(2026, 3, 1))
     """
-    if isinstance(period, Days):
-        return period
-    return Days(today - timedelta(days=period.days - 1), today)
+    today = local_day(now, zone)
+    days = _days(period, today)
+    if days.first > today:
+        return Span(days, notice=f"{days.first} to {days.last} is still to come.")
+    if days.last > today:
+        return Span(
+            Days(days.first, today), notice=f"Counted up to {today}: the days to {days.last} are still to come."
+        )
+    return Span(days)
+
+
+def resolve_before(period: Period, now: datetime, zone: str) -> Span:
+    """The days before a period, as many as it has; of one that is running, the same part: up to this time of day.
+
+    >>> from datetime import UTC
+    >>> resolve_before(Last(7), datetime(2026, 3, 1, 12, tzinfo=UTC), "UTC").days
+    Days(first=datetime.date(2026, 2, 16), last=datetime.date(2026, 2, 22))
+    """
+    days, local = _days(period, local_day(now, zone)), now.astimezone(time_zone(zone))
+    earlier = timedelta(days=-len(days))
+    if days.last < local.date():
+        return Span(Days(days.first + earlier, days.last + earlier))
+    part = max(local, datetime.combine(days.first, time(), local.tzinfo)) + earlier
+    return Span(Days(days.first + earlier, part.date()), part.astimezone(UTC))
+
+
+def _days(period: Period, today: date) -> Days:
+    return Days(today - timedelta(days=period.days - 1), today) if isinstance(period, Last) else period
 
 
 def parse_last(text: str) -> Last:

@@ -9,6 +9,7 @@ from agent_analytics.errors import QueryError, unknown
 from agent_analytics.period import Days, Last, Period, parse_day, parse_last
 
 MOST_ROWS = 100_000
+MOST_WITH_OTHER = 1000
 THIRTY_DAYS = Last(30)
 Filters = tuple[tuple[str, tuple[str | None, ...]], ...]
 
@@ -18,7 +19,9 @@ class Query:
     """Measures over a period, split `by` dimensions, where each filtered dimension has one of its values.
 
     A filter value of None means runs without one (*Unattributed*). `order` names a measure (greatest first)
-    or a dimension of `by` (smallest first). Raises QueryError for anything that the catalog does not know.
+    or a dimension of `by` (smallest first). With `other`, what is beyond the limit comes added up too.
+    `before` asks the same of the period before, of equal length; of a running period, the same part of it.
+    Raises QueryError for anything that the catalog does not know.
     """
 
     measures: tuple[str, ...]
@@ -27,6 +30,8 @@ class Query:
     period: Period = THIRTY_DAYS
     order: str | None = None
     limit: int | None = None
+    other: bool = False
+    before: bool = False
 
     def __init__(
         self,
@@ -36,6 +41,8 @@ class Query:
         period: Period = THIRTY_DAYS,
         order: str | None = None,
         limit: int | None = None,
+        other: bool = False,
+        before: bool = False,
     ) -> None:
         filters = where.items() if isinstance(where, Mapping) else where
         values = {
@@ -45,6 +52,8 @@ class Query:
             "period": period,
             "order": order,
             "limit": limit,
+            "other": other,
+            "before": before,
         }
         for name, value in values.items():
             object.__setattr__(self, name, value)
@@ -58,8 +67,11 @@ class Query:
         _check_known("filter", [name for name, _ in self.where], DIMENSIONS)
         if self.order is not None:
             _check_known("order", [self.order], [*self.measures, *self.by])
-        if self.limit is not None and not 1 <= self.limit <= MOST_ROWS:
-            raise QueryError(f"The limit is {self.limit}; use 1 to {MOST_ROWS}.")
+        most = MOST_WITH_OTHER if self.other else MOST_ROWS
+        if self.limit is not None and not 1 <= self.limit <= most:
+            raise QueryError(f"The limit is {self.limit}; use 1 to {most}{' with other' * self.other}.")
+        if self.other and (self.limit is None or not self.by):
+            raise QueryError("other adds up what is beyond a limit; give a limit, and a dimension to split by.")
 
     def to_json(self) -> dict[str, Any]:
         """As JSON, defaults left out; `from_json` is its inverse."""
@@ -69,13 +81,15 @@ class Query:
             "where": {name: list(chosen) for name, chosen in self.where},
             "order": self.order,
             "limit": self.limit,
+            "other": self.other,
+            "before": self.before,
         }
         return {name: part for name, part in parts.items() if part} | period_to_json(self.period)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Query":
         """A query from hostile JSON; raises QueryError that names the field."""
-        known = ("measures", "by", "where", "last", "from", "to", "order", "limit")
+        known = ("measures", "by", "where", "last", "from", "to", "order", "limit", "other", "before")
         _check_known("field", data, known)
         limit = data.get("limit")
         if limit is not None and type(limit) is not int:
@@ -87,6 +101,8 @@ class Query:
             period_from_json(data),
             _text(data, "order"),
             limit,
+            _flag(data, "other"),
+            _flag(data, "before"),
         )
 
 
@@ -124,6 +140,13 @@ def _text(data: Mapping[str, Any], field: str) -> str | None:
     value = data.get(field)
     if value is not None and not isinstance(value, str):
         raise QueryError(f"{field} must be a text.")
+    return value
+
+
+def _flag(data: Mapping[str, Any], field: str) -> bool:
+    value = data.get(field, False)
+    if not isinstance(value, bool):
+        raise QueryError(f"{field} must be true or false.")
     return value
 
 

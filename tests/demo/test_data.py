@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from agent_analytics.answer import answer
+from agent_analytics.asking import answer
 from agent_analytics.demo import data
 from agent_analytics.demo.people import ORGANIZATIONS, PERSONAS
 from agent_analytics.period import Last, time_zone

@@ -11,7 +11,8 @@ from fastapi.responses import JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from agent_analytics.answer import answer, encode
+from agent_analytics.answer import encode
+from agent_analytics.asking import answers
 from agent_analytics.errors import Forbidden
 from agent_analytics.query import Query
 from agent_analytics.scope import Principal, scope_of
@@ -66,8 +67,8 @@ def query(request: Request, asked: Asked, asking: Annotated[Principal, Depends(p
     queries = [Query.from_json(data) for data in asked.queries]
     engine = request.app.state.engines.pick(asked.engine)
     scope, now = scope_of(asking), datetime.now(UTC)
-    answers = [answer(each, scope, engine, now).to_json() for each in queries]
-    return Response(encode({"answers": answers}), media_type="application/json", headers={"cache-control": "no-store"})
+    found = [each.to_json() for each in answers(queries, scope, engine, now)]
+    return Response(encode({"answers": found}), media_type="application/json", headers={"cache-control": "no-store"})
 
 
 @router.get("/v1/freshness")

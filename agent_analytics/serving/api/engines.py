@@ -8,7 +8,7 @@ from typing import Self
 import duckdb
 import psycopg
 
-from agent_analytics.answer import Engine
+from agent_analytics.asking import Engine
 from agent_analytics.cache import Cache
 from agent_analytics.errors import AgentAnalyticsError, QueryError, unknown
 from agent_analytics.store import Record

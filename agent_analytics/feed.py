@@ -1,0 +1,115 @@
+"""What the record tells those who follow it: what changed since they last looked, and the runs of whole days as CSV."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import IO
+
+from psycopg import sql
+
+from agent_analytics.store import Connection
+from agent_analytics.tables import local_runs
+
+# More single days than this of one organization are cheaper read as the whole organization.
+MOST_DAYS = 100
+# So many runs are read at a time, so that memory and temporary files stay small.
+RUNS_AT_A_TIME = 500_000
+
+Changed = dict[int, tuple[str, date | None]]
+
+
+@dataclass(frozen=True)
+class Position:
+    """Which database it is, below which transaction everything has ended there, and its time."""
+
+    origin: str
+    horizon: int
+    as_of: datetime
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some days of an organization. `whole`: the first of all of its days, so that what is held of it goes."""
+
+    organization: str
+    days: tuple[date, ...]
+    whole: bool = False
+
+
+def position(source: Connection) -> Position:
+    row = source.execute(
+        """
+        select (select system_identifier from pg_control_system()) || '/' || oid,
+               pg_snapshot_xmin(pg_current_snapshot())::text::bigint, now()
+        from pg_database where datname = current_database()
+        """
+    ).fetchone()
+    assert row is not None  # noqa: S101 - a session is always in a database
+    return Position(row[0], row[1], row[2].astimezone(UTC))
+
+
+def zones(source: Connection) -> list[tuple[str, str]]:
+    """Each organization and its time zone."""
+    return source.execute("select organization, timezone from analytics.organizations order by 1").fetchall()
+
+
+def changed(source: Connection, horizon: int) -> Changed:
+    """What has changed in transactions that had not ended at `horizon`: also those slower than a later one."""
+    rows = source.execute(
+        "select id, organization, day from analytics.changes where transaction >= %s::text::xid8", [horizon]
+    )
+    return {id: (organization, day) for id, organization, day in rows}
+
+
+def pieces(source: Connection, changes: Changed, without: set[int]) -> list[Piece]:
+    """The pieces that these changes touch, but for those taken already."""
+    touched: dict[str, set[date | None]] = defaultdict(set)
+    for id, (organization, day) in changes.items():
+        if id not in without:
+            touched[organization].add(day)
+    found: list[Piece] = []
+    for organization, days in sorted(touched.items()):
+        single = tuple(sorted(day for day in days if day))
+        many = None in days or len(days) > MOST_DAYS
+        found += whole(source, organization) if many else [Piece(organization, single)]
+    return found
+
+
+def whole(source: Connection, organization: str) -> Iterator[Piece]:
+    """All days of an organization, some at a time."""
+    rows = source.execute(
+        "select day, count(*) from analytics.local_runs where organization = %s group by 1 order by 1", [organization]
+    )
+    days, runs, first = [], 0, True
+    for day, count in rows.fetchall():
+        days.append(day)
+        runs += count
+        if runs >= RUNS_AT_A_TIME:
+            yield Piece(organization, tuple(days), first)
+            days, runs, first = [], 0, False
+    if days or first:
+        yield Piece(organization, tuple(days), first)
+
+
+def copy_runs(source: Connection, piece: Piece, columns: Sequence[str], file: IO[bytes]) -> None:
+    """The runs of a piece as CSV without a header, these columns of `local_runs` in this order."""
+    if not piece.days:
+        return
+    # The instants around the days let the index help.
+    start, end = piece.days[0] - timedelta(days=1), piece.days[-1] + timedelta(days=2)
+    select = sql.SQL(
+        "copy (select {} from {} where organization = {} and day = any({}) and started_at >= {} and started_at < {})"
+        " to stdout csv"
+    ).format(
+        sql.SQL(", ").join(map(sql.Identifier, columns)),
+        sql.Identifier(*str(local_runs.fullname).split(".")),
+        sql.Literal(piece.organization),
+        sql.Literal(list(piece.days)),
+        start,
+        end,
+    )
+    with source.cursor().copy(select) as copy:
+        for block in copy:
+            file.write(block)
+    file.flush()
