@@ -144,8 +144,7 @@ def _asked(
     source = _cut(relation, rows, scope, needed)
     labelled = [DIMENSIONS[name].expression(source).label(name) for name in dimensions]
     others = [source.c[name] for name in sorted(needed - set(dimensions)) or ["organization"]]
-    conditions = [scope.condition(source), *_within(source, rows.span), *_filters(source, rows)]
-    return sa.select(*labelled, *others).where(*conditions).subquery("asked")
+    return sa.select(*labelled, *others).where(*conditions(source, rows, scope)).subquery("asked")
 
 
 def _cut(relation: sa.Table, rows: Rows, scope: Scope, needed: set[str]) -> sa.FromClause:
@@ -171,6 +170,11 @@ def values(dimension: str, scope: Scope, cubes: bool) -> Statement:
     needs = {DIMENSIONS[dimension].needs} | scope.dimensions
     relation = smallest(needs, (), ()) if cubes else local_runs
     return render(sa.select(DIMENSIONS[dimension].expression(relation)).where(scope.condition(relation)).distinct())
+
+
+def conditions(relation: sa.FromClause, rows: Rows, scope: Scope) -> list[sa.ColumnElement[bool]]:
+    """What makes a row of `relation` one of `rows`, and one that the scope may see."""
+    return [scope.condition(relation), *_within(relation, rows.span), *_filters(relation, rows)]
 
 
 def _within(relation: sa.FromClause, span: Span) -> list[sa.ColumnElement[bool]]:
