@@ -18,21 +18,20 @@ from sqlalchemy.dialects import postgresql
 
 from agent_analytics import feed
 from agent_analytics.compile import Statement, render
-from agent_analytics.cubes import CUBES, added_up, dimensions_of
+from agent_analytics.cubes import CUBES, added_up, dimensions_of, source_of
 from agent_analytics.errors import ServiceError
 from agent_analytics.store import Connection, Record
-from agent_analytics.tables import local_runs
+from agent_analytics.tables import local_runs, runs
 
 VERSION = 2
-# What tells one run from another is read from the record, by its key.
-LEFT_OUT = ("run_id", "ended_at", "cost_source", "error_message", "attributes", "updated_at")
 ORDER = "organization, day, team, agent_type"
 _DIALECT = postgresql.dialect()
+_LEFT_OUT = {column.name for column in runs.c} - {*feed.SENT} | {"ended_at"}
 _TABLES = {
-    table: {column.name: column.type.compile(_DIALECT) for column in table.columns if column.name not in LEFT_OUT}
+    table: {column.name: column.type.compile(_DIALECT) for column in table.c if column.name not in _LEFT_OUT}
     for table in (local_runs, *CUBES)
 }
-_RUNS = _TABLES[local_runs]
+_READ = {name: local_runs.c[name].type.compile(_DIALECT) for name in feed.SENT} | {feed.LOCAL: "timestamp"}
 
 
 class CacheInUse(ServiceError):
@@ -241,7 +240,7 @@ def _taken(coming: deque[tuple[feed.Piece, Future[IO[bytes]]]]) -> Iterator[tupl
 
 def _file_of(source: Connection, piece: feed.Piece) -> IO[bytes]:
     file = NamedTemporaryFile(suffix=".csv")  # noqa: SIM115 - who takes the piece closes it
-    feed.copy_runs(source, piece, tuple(_RUNS), file)
+    feed.copy_runs(source, piece, file)
     return file
 
 
@@ -254,17 +253,23 @@ def _replace(database: duckdb.DuckDBPyConnection, piece: feed.Piece, file: str) 
             f"delete from {table.fullname} where {within}{days}", values if piece.whole else [*values, list(piece.days)]
         )
     database.execute(_INSERT, [file])
-    run = local_runs.c
-    for cube in CUBES:
-        names = [column.name for column in cube.c]
-        held = render(added_up(cube, names, run.organization == piece.organization, run.day.in_(piece.days)))
+    for cube in reversed(CUBES):
+        source = source_of(cube)
+        pieces = (source.c.organization == piece.organization, source.c.day.in_(piece.days))
+        held = render(added_up(cube, [column.name for column in cube.c], source, *pieces))
         order = ", ".join(f'"{name}"' for name in dimensions_of(cube))
         database.execute(f"insert into {cube.fullname} {held.text} order by {order}", held.values)
 
 
+_DERIVED = {
+    "day": "local::date",
+    "hour": "date_trunc('hour', local)",
+    "duration_us": "case when status <> 'running' then epoch_us(ended_at) - epoch_us(started_at) end",
+}
 _INSERT = f"""
 insert into analytics.local_runs
-select * from read_csv($1, header = false, auto_detect = false, nullstr = '', allow_quoted_nulls = false,
-                       delim = ',', quote = '"', escape = '"', columns = {_RUNS!r})
+select {", ".join(_DERIVED.get(name, "") + f' "{name}"' for name in _TABLES[local_runs])}
+from read_csv($1, header = false, auto_detect = false, nullstr = '', allow_quoted_nulls = false,
+              delim = ',', quote = '"', escape = '"', columns = {_READ!r})
 order by {ORDER}
 """

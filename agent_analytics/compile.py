@@ -153,7 +153,8 @@ def _cut(relation: sa.Table, rows: Rows, scope: Scope, needed: set[str]) -> sa.F
     if until is None or relation is local_runs:
         return relation
     names = [column.name for column in relation.c if column.info or column.name in needed]
-    day = added_up(relation, names, scope.condition(), *_days(local_runs, last, last), local_runs.c.started_at < until)
+    within = (scope.condition(), *_days(local_runs, last, last), local_runs.c.started_at < until)
+    day = added_up(relation, names, local_runs, *within)
     before = sa.select(*(relation.c[name] for name in names)).where(relation.c.day < last)
     return sa.union_all(before, day).subquery("cut")
 

@@ -1,7 +1,7 @@
 """What the record tells those who follow it: what changed since they last looked, and the runs of whole days as CSV."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import IO
@@ -9,12 +9,17 @@ from typing import IO
 from psycopg import sql
 
 from agent_analytics.store import Connection
-from agent_analytics.tables import local_runs
+from agent_analytics.tables import runs
 
 # More single days than this of one organization are cheaper read as the whole organization.
 MOST_DAYS = 100
 # So many runs are read at a time, so that memory and temporary files stay small.
 RUNS_AT_A_TIME = 500_000
+
+# What tells one run from another is read from the record, by its key.
+_KEPT_BACK = ("run_id", "cost_source", "error_message", "attributes", "updated_at")
+SENT = tuple(column.name for column in runs.c if column.name not in _KEPT_BACK)
+LOCAL = "local"
 
 Changed = dict[int, tuple[str, date | None]]
 
@@ -92,24 +97,30 @@ def whole(source: Connection, organization: str) -> Iterator[Piece]:
         yield Piece(organization, tuple(days), first)
 
 
-def copy_runs(source: Connection, piece: Piece, columns: Sequence[str], file: IO[bytes]) -> None:
-    """The runs of a piece as CSV without a header, these columns of `local_runs` in this order."""
+def copy_runs(source: Connection, piece: Piece, file: IO[bytes]) -> None:
+    """The runs of a piece as CSV without a header: the columns SENT, and the local time at which each started.
+
+    Days, hours and durations are left to who follows, by arithmetic on these: PostgreSQL's is the dearer one.
+    """
     if not piece.days:
         return
     # The instants around the days let the index help.
     start, end = piece.days[0] - timedelta(days=1), piece.days[-1] + timedelta(days=2)
-    select = sql.SQL(
-        "copy (select {} from {} where organization = {} and day = any({}) and started_at >= {} and started_at < {})"
-        " to stdout csv"
-    ).format(
-        sql.SQL(", ").join(map(sql.Identifier, columns)),
-        sql.Identifier(*str(local_runs.fullname).split(".")),
-        sql.Literal(piece.organization),
-        sql.Literal(list(piece.days)),
-        start,
-        end,
-    )
-    with source.cursor().copy(select) as copy:
+    values = map(sql.Literal, (start, end, piece.organization, list(piece.days)))
+    columns = sql.SQL(", ").join(sql.Identifier("runs", name) for name in SENT)
+    with source.cursor().copy(_COPY.format(columns, *values)) as copy:
         for block in copy:
             file.write(block)
     file.flush()
+
+
+_COPY = sql.SQL(
+    """
+    copy (
+      select {}, timezone(organizations.timezone, runs.started_at)
+      from analytics.runs join analytics.organizations using (organization)
+      where runs.started_at >= {} and runs.started_at < {} and organization = {}
+        and timezone(organizations.timezone, runs.started_at)::date = any ({})
+    ) to stdout csv
+    """
+)
