@@ -6,11 +6,12 @@ from typing import Any, Protocol
 
 from agent_analytics.answer import Answer
 from agent_analytics.catalog import DIMENSIONS, MEASURES
-from agent_analytics.compile import Count, Key, Row, Statement, counts_of, rest_of, scans, values
+from agent_analytics.compile import Key, Row, Statement, values
 from agent_analytics.errors import Forbidden, QueryError, unknown
 from agent_analytics.period import Span, resolve, resolve_before
 from agent_analytics.query import Query
 from agent_analytics.rows import Counted, added_up, filled, measured, ordered
+from agent_analytics.scans import Count, counts_of, rest_of, scans
 from agent_analytics.scope import Scope
 from agent_analytics.tables import STATUSES
 
@@ -39,8 +40,8 @@ def answer(query: Query, scope: Scope, engine: Engine, now: datetime) -> Answer:
 
 def answers(queries: Sequence[Query], scope: Scope, engine: Engine, now: datetime) -> list[Answer]:
     """All answers, from as few statements as can give them."""
-    for query in queries:
-        _check(query, scope, engine)
+    _check_measures(queries, scope)
+    _check_values(queries, scope, engine)
     zone = (scope.organization and engine.zone(scope.organization)) or EVERYWHERE
     as_of = engine.as_of(now)
     spans = [(resolve_before if query.before else resolve)(query.period, now, zone) for query in queries]
@@ -49,14 +50,11 @@ def answers(queries: Sequence[Query], scope: Scope, engine: Engine, now: datetim
     found = []
     for query, span, own in zip(queries, spans, counts, strict=True):
         counted = filled(query, _joined([figures[count] for count in own]), span, zone, now)
-        rows = ordered(query, counted)
-        other, others = _other(query, counted, rows, span, scope, engine)
-        kept = tuple(rows[: query.limit])
-        found.append(
-            Answer(
-                query, span.days, zone, scope.reason, as_of, engine.name, kept, other, others, span.until, span.notice
-            )
-        )
+        keys = ordered(query, counted)
+        rows = tuple(key + measured(query, counted[key]) for key in keys[: query.limit])
+        other, others = _other(query, counted, keys, span, scope, engine)
+        about = (query, span.days, zone, scope.reason, as_of, engine.name)
+        found.append(Answer(*about, rows, other, others, span.until, span.notice))
     return found
 
 
@@ -64,7 +62,7 @@ def _figures(counts: Sequence[Count], scope: Scope, engine: Engine) -> dict[Coun
     figures: dict[Count, Counted] = {}
     for scan in scans(counts, scope):
         fetched = engine.run(scan.statement, scope.organization)
-        figures |= {count: scan.figures(fetched, count) for count in scan.counts}
+        figures |= {count: scan.figures(fetched, count) for count in scan.codes}
     return figures
 
 
@@ -77,35 +75,34 @@ def _joined(sorts: Sequence[Counted]) -> Counted:
 
 
 def _other(
-    query: Query, counted: Counted, rows: Sequence[Row], span: Span, scope: Scope, engine: Engine
+    query: Query, counted: Counted, keys: Sequence[Key], span: Span, scope: Scope, engine: Engine
 ) -> tuple[Row | None, int]:
     """The measures of all groups beyond the limit, and how many those are. What does not add up is counted again."""
-    rest = [row[: len(query.by)] for row in rows[query.limit :]]
+    rest = keys[query.limit :]
     if not query.other or not rest:
         return None, 0
     parts = added_up(query, (counted[key] for key in rest))
-    again = [count for count in rest_of(query, scope, span, _kept(query, rows)) if not count.parts[0].adds]
-    for found in _figures(again, scope, engine).values():
+    for found in _figures(rest_of(query, scope, span, keys[: query.limit]), scope, engine).values():
         parts |= found[()]
     return measured(query, parts), len(rest)
 
 
-def _kept(query: Query, rows: Sequence[Row]) -> list[Key]:
-    return [row[: len(query.by)] for row in rows[: query.limit]]
-
-
-def _check(query: Query, scope: Scope, engine: Engine) -> None:
-    for name in query.measures:
+def _check_measures(queries: Sequence[Query], scope: Scope) -> None:
+    for name in {name: None for query in queries for name in query.measures}:
         measure = MEASURES[name]
         if scope.role not in measure.roles:
             raise Forbidden(f"{name} may not be asked for as {scope.role}: {measure.refusal}.")
-    for name, chosen in query.where:
-        named = [value for value in chosen if value is not None]
-        if named and DIMENSIONS[name].kind == "name":
-            known = _known(name, scope, engine)
-            for value in named:
-                if value not in known:
-                    raise QueryError(unknown(DIMENSIONS[name].label.lower(), value, known))
+
+
+def _check_values(queries: Sequence[Query], scope: Scope, engine: Engine) -> None:
+    """Each dimension's values are looked up once for all queries."""
+    filters = {
+        (name, value) for query in queries for name, chosen in query.where for value in chosen if value is not None
+    }
+    for name in sorted({name for name, _ in filters if DIMENSIONS[name].kind == "name"}):
+        known = _known(name, scope, engine)
+        for value in sorted({value for filtered, value in filters if filtered == name} - set(known)):
+            raise QueryError(unknown(DIMENSIONS[name].label.lower(), value, known))
 
 
 def _known(dimension: str, scope: Scope, engine: Engine) -> Sequence[str]:

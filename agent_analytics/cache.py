@@ -61,7 +61,7 @@ class Cache:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         database = _connect(path)
         if database is None:
-            _remove(path)
+            _delete(path)
             database = duckdb.connect(str(path))
             _create(database)
         return cls(database)
@@ -120,31 +120,28 @@ class Cache:
         return None if row is None else row[0]
 
     def _build(self, source: Connection) -> int:
-        """Everything anew, an organization at a time. Not believed before the end: until then there is no position."""
+        """Everything anew, a piece at a time. Not believed before the end: until then there is no position."""
         with _Transaction(self._database):
             _forget(self._database)
         zones = feed.zones(source)
-        for zone in zones:
+        pieces = [piece for organization, _ in zones for piece in feed.whole(source, organization)]
+        for piece, file in _read_ahead(source, pieces):
             with _Transaction(self._database):
-                self._replace(source, feed.whole(source, zone[0]), [zone])
+                _add(self._database, piece, file)
+        with _Transaction(self._database):
+            _keep_zones(self._database, zones)
         return len(zones)
 
     def _update(self, source: Connection, changes: feed.Changed) -> int:
+        """What has changed, all at once."""
         pieces = feed.pieces(source, changes, without=self._taken)
         if pieces:
             with _Transaction(self._database):
-                self._replace(source, pieces, feed.zones(source))
+                for piece, file in _read_ahead(source, pieces):
+                    _remove(self._database, piece)
+                    _add(self._database, piece, file)
+                _keep_zones(self._database, feed.zones(source))
         return sum(len(piece.days) for piece in pieces)
-
-    def _replace(self, source: Connection, pieces: Iterable[feed.Piece], zones: list[tuple[str, str]]) -> None:
-        for piece, file in _read_ahead(source, pieces):
-            _replace(self._database, piece, file)
-        self._database.execute(
-            "delete from analytics.organizations where organization in (select unnest($1))",
-            [[organization for organization, _ in zones]],
-        )
-        if zones:
-            self._database.executemany("insert into analytics.organizations values ($1, $2)", zones)
 
     def _remember(self, position: feed.Position) -> None:
         with _Transaction(self._database):
@@ -189,7 +186,7 @@ def _connect(path: Path) -> duckdb.DuckDBPyConnection | None:
     return None
 
 
-def _remove(path: Path) -> None:
+def _delete(path: Path) -> None:
     for file in (path, path.with_name(path.name + ".wal")):
         file.unlink(missing_ok=True)
 
@@ -244,14 +241,22 @@ def _file_of(source: Connection, piece: feed.Piece) -> IO[bytes]:
     return file
 
 
-def _replace(database: duckdb.DuckDBPyConnection, piece: feed.Piece, file: str) -> None:
-    """The runs of a piece, and its part of each cube, in place of what there is of them."""
-    within, values = "organization = $1", [piece.organization]
+def _remove(database: duckdb.DuckDBPyConnection, piece: feed.Piece) -> None:
+    """The runs of a piece, and its part of each cube."""
+    days = "" if piece.whole else " and day in (select unnest($2))"
+    values = [piece.organization] if piece.whole else [piece.organization, list(piece.days)]
     for table in _TABLES:
-        days = "" if piece.whole else " and day in (select unnest($2))"
-        database.execute(
-            f"delete from {table.fullname} where {within}{days}", values if piece.whole else [*values, list(piece.days)]
-        )
+        database.execute(f"delete from {table.fullname} where organization = $1{days}", values)
+
+
+def _keep_zones(database: duckdb.DuckDBPyConnection, zones: list[tuple[str, str]]) -> None:
+    database.execute("delete from analytics.organizations")
+    if zones:
+        database.executemany("insert into analytics.organizations values ($1, $2)", zones)
+
+
+def _add(database: duckdb.DuckDBPyConnection, piece: feed.Piece, file: str) -> None:
+    """The runs of a piece from a file, and what they add up to in each cube."""
     database.execute(_INSERT, [file])
     for cube in reversed(CUBES):
         source = source_of(cube)

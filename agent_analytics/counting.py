@@ -37,6 +37,10 @@ class Counted:
         value = self._held(relation.c[self.name]) if self.name in relation.c else self.expression(relation)
         return sa.cast(value, SQL_TYPES[self.kind]).label(self.name)
 
+    def unknown(self) -> Column:
+        """No figure, of the same type."""
+        return sa.cast(sa.null(), SQL_TYPES[self.kind]).label(self.name)
+
     def _held(self, column: Column) -> Column:
         """Sums of sums; of what does not add up, the one figure that there is."""
         value = sa.func.sum(column) if self.adds else sa.func.max(column)

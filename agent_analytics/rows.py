@@ -1,8 +1,9 @@
 """From what was counted to an answer's rows: ratios divided, in order, cut to the limit, without gaps in time."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
+from functools import lru_cache
 from itertools import product
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -38,19 +39,19 @@ def _value(measure: Measure, parts: Mapping[str, Any]) -> Any:
     return round(ratio, _SECOND_DIGITS) if measure.unit == "s" else ratio
 
 
-def ordered(query: Query, counted: Counted) -> list[Row]:
-    """By the query's order: a measure's greatest first, a dimension's smallest first, the unknown last.
+def ordered(query: Query, counted: Counted) -> list[Key]:
+    """The groups in the query's order: a measure's greatest first, a dimension's smallest first, the unknown last.
 
     Without one: by time where there is a time, else by the first measure; equals by their dimensions.
     """
-    rows = [key + measured(query, parts) for key, parts in counted.items()]
     order = query.order or (query.by[0] if is_timed(query) else query.measures[0])
-    position = (query.by + query.measures).index(order)
-    split = len(query.by)
-    ranked = sorted(rows, key=lambda row: [_last_if_none(value) for value in row[:split]])
-    if position < split:
-        return sorted(ranked, key=lambda row: _last_if_none(row[position]))
-    return sorted(ranked, key=lambda row: (row[position] is None, 0 if row[position] is None else -row[position]))
+    keys = sorted(counted, key=lambda key: [_last_if_none(value) for value in key])
+    if order in query.by:
+        position = query.by.index(order)
+        return sorted(keys, key=lambda key: _last_if_none(key[position])) if position else keys
+    measure = MEASURES[order]
+    values = {key: _value(measure, counted[key]) for key in keys}
+    return sorted(keys, key=lambda key: (values[key] is None, 0 if values[key] is None else -values[key]))
 
 
 def _last_if_none(value: Any) -> tuple[bool, Any]:
@@ -83,10 +84,10 @@ def filled(query: Query, counted: Counted, span: Span, zone: str, now: datetime)
     Where nothing ran, counts are 0 and sums are unknown. A query with a limit asks for what there is: not filled.
     Raises QueryError where that would be more than MOST_ROWS.
     """
-    times = [name for name in query.by if DIMENSIONS[name].kind == "time"]
+    times = tuple(name for name in query.by if DIMENSIONS[name].kind == "time")
     if not times or query.limit is not None:
         return counted
-    moments = list(dict.fromkeys(_moments(times, span, zone, now)))
+    moments = _moments(times, span, zone, _quarter(span.until or now))
     others = _others(query, counted)
     if len(moments) * len(others) > MOST_ROWS:
         raise QueryError(
@@ -104,20 +105,29 @@ def _others(query: Query, counted: Counted) -> list[Key]:
     return list(dict.fromkeys(tuple(key[place] for place in positions) for key in counted)) if positions else [()]
 
 
-def _key(query: Query, times: list[str], moment: Key, other: Key) -> Key:
+def _key(query: Query, times: tuple[str, ...], moment: Key, other: Key) -> Key:
     values, others = dict(zip(times, moment, strict=True)), iter(other)
     return tuple(values[name] if name in values else next(others) for name in query.by)
 
 
-def _moments(times: list[str], span: Span, zone: str, now: datetime) -> Iterator[Key]:
+def _quarter(instant: datetime) -> datetime:
+    """The start of its quarter of an hour: every zone's hours start with one."""
+    return instant.replace(minute=instant.minute // 15 * 15, second=0, microsecond=0)
+
+
+@lru_cache(maxsize=256)
+def _moments(times: tuple[str, ...], span: Span, zone: str, now: datetime) -> tuple[Key, ...]:
+    """Each combination of these times that the span holds, up to the local hour that `now` lies in."""
     local = time_zone(zone)
-    end = (span.until or now).astimezone(local).replace(tzinfo=None)
+    end = now.astimezone(local).replace(tzinfo=None)
     step = timedelta(hours=1) if "hour" in times else timedelta(days=1)
     start = datetime.combine(span.days.first, time())
+    found = []
     while start.date() <= span.days.last and start <= end:
         if _exists(start, step, local):
-            yield tuple(_start_of(name, start) for name in times)
+            found.append(tuple(_start_of(name, start) for name in times))
         start += step
+    return tuple(dict.fromkeys(found))
 
 
 def _exists(start: datetime, step: timedelta, zone: ZoneInfo) -> bool:
