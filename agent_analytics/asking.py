@@ -1,12 +1,13 @@
 """Everything shown is an answer: `answer(query, scope, engine, now)`, or many at once."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 from agent_analytics.answer import Answer
 from agent_analytics.catalog import DIMENSIONS, MEASURES
-from agent_analytics.compile import Key, Row, Statement, values
+from agent_analytics.compile import Key, Row, Run, values, zone_of
 from agent_analytics.errors import Forbidden, QueryError, unknown
 from agent_analytics.period import Span, resolve, resolve_before
 from agent_analytics.query import Query
@@ -19,17 +20,17 @@ EVERYWHERE = "UTC"
 
 
 class Engine(Protocol):
-    """Where rows come from: the record or the cache."""
+    """Where rows come from: the record, or the cache with its cubes."""
 
     name: str
     cubes: bool
 
-    def run(self, statement: Statement, organization: str | None) -> list[Row]: ...
-
-    def zone(self, organization: str) -> str | None: ...
-
     def as_of(self, now: datetime) -> datetime:
-        """The instant up to which what is committed is counted."""
+        """The instant up to which what is committed is counted, by whatever is read from now on."""
+        ...
+
+    def reading(self, organization: str | None) -> AbstractContextManager[Run]:
+        """One moment of an organization or, for None, of all: every statement that is run sees the same."""
         ...
 
 
@@ -39,31 +40,74 @@ def answer(query: Query, scope: Scope, engine: Engine, now: datetime) -> Answer:
 
 
 def answers(queries: Sequence[Query], scope: Scope, engine: Engine, now: datetime) -> list[Answer]:
-    """All answers, from as few statements as can give them."""
+    """All answers, of the same moment, from as few statements as can give them."""
     _check_measures(queries, scope)
-    _check_values(queries, scope, engine)
-    zone = (scope.organization and engine.zone(scope.organization)) or EVERYWHERE
     as_of = engine.as_of(now)
-    spans = [(resolve_before if query.before else resolve)(query.period, now, zone) for query in queries]
-    counts = [counts_of(query, scope, span, engine.cubes) for query, span in zip(queries, spans, strict=True)]
-    figures = _figures([count for each in counts for count in each], scope, engine)
-    found = []
-    for query, span, own in zip(queries, spans, counts, strict=True):
-        counted = filled(query, _joined([figures[count] for count in own]), span, zone, now)
+    with engine.reading(scope.organization) as run:
+        return _Asking(scope, engine, now, as_of, run).answers(queries)
+
+
+class _Asking:
+    """One call: by whom, when, and how statements are run."""
+
+    def __init__(self, scope: Scope, engine: Engine, now: datetime, as_of: datetime, run: Run) -> None:
+        self._scope, self._engine, self._now, self._as_of, self._run = scope, engine, now, as_of, run
+        zones = run(zone_of(scope.organization)) if scope.organization else []
+        self._zone = zones[0][0] if zones else EVERYWHERE
+
+    def answers(self, queries: Sequence[Query]) -> list[Answer]:
+        self._check_values(queries)
+        spans = [self._span(query) for query in queries]
+        counts = [counts_of(*pair, self._scope, self._engine.cubes) for pair in zip(queries, spans, strict=True)]
+        figures = self._figures([count for each in counts for count in each])
+        return [
+            self._answer(query, span, _joined([figures[count] for count in own]))
+            for query, span, own in zip(queries, spans, counts, strict=True)
+        ]
+
+    def _span(self, query: Query) -> Span:
+        return (resolve_before if query.before else resolve)(query.period, self._now, self._zone)
+
+    def _answer(self, query: Query, span: Span, found: Counted) -> Answer:
+        counted = filled(query, found, span, self._zone, self._now)
         keys = ordered(query, counted)
         rows = tuple(key + measured(query, counted[key]) for key in keys[: query.limit])
-        other, others = _other(query, counted, keys, span, scope, engine)
-        about = (query, span.days, zone, scope.reason, as_of, engine.name)
-        found.append(Answer(*about, rows, other, others, span.until, span.notice))
-    return found
+        other, others = self._other(query, counted, keys, span)
+        about = (query, span.days, self._zone, self._scope.reason, self._as_of, self._engine.name)
+        return Answer(*about, rows, other, others, span.until, span.notice)
 
+    def _figures(self, counts: Sequence[Count]) -> dict[Count, Counted]:
+        figures: dict[Count, Counted] = {}
+        for scan in scans(counts, self._scope):
+            fetched = self._run(scan.statement)
+            figures |= {count: scan.figures(fetched, count) for count in scan.codes}
+        return figures
 
-def _figures(counts: Sequence[Count], scope: Scope, engine: Engine) -> dict[Count, Counted]:
-    figures: dict[Count, Counted] = {}
-    for scan in scans(counts, scope):
-        fetched = engine.run(scan.statement, scope.organization)
-        figures |= {count: scan.figures(fetched, count) for count in scan.codes}
-    return figures
+    def _other(self, query: Query, counted: Counted, keys: Sequence[Key], span: Span) -> tuple[Row | None, int]:
+        """The measures of all groups beyond the limit, and how many those are. What does not add up is counted."""
+        rest = keys[query.limit :]
+        if not query.other or not rest:
+            return None, 0
+        parts = added_up(query, (counted[key] for key in rest))
+        for found in self._figures(rest_of(query, span, keys[: query.limit])).values():
+            parts |= found[()]
+        return measured(query, parts), len(rest)
+
+    def _check_values(self, queries: Sequence[Query]) -> None:
+        """Each dimension's values are looked up once for all queries."""
+        filters = {(name, value) for query in queries for name, chosen in query.where for value in chosen}
+        for name in sorted({name for name, value in filters if value is not None and DIMENSIONS[name].kind == "name"}):
+            known = self._known(name)
+            asked = {value for filtered, value in filters if filtered == name and value is not None}
+            for value in sorted(asked - set(known)):
+                raise QueryError(unknown(DIMENSIONS[name].label.lower(), value, known))
+
+    def _known(self, dimension: str) -> Sequence[str]:
+        """The values that the asker's runs have, and no others: nobody learns of a name that is not theirs."""
+        if dimension == "status":
+            return STATUSES
+        rows = self._run(values(dimension, self._scope, self._engine.cubes))
+        return sorted(value for (value,) in rows if value is not None)
 
 
 def _joined(sorts: Sequence[Counted]) -> Counted:
@@ -74,40 +118,8 @@ def _joined(sorts: Sequence[Counted]) -> Counted:
     return first
 
 
-def _other(
-    query: Query, counted: Counted, keys: Sequence[Key], span: Span, scope: Scope, engine: Engine
-) -> tuple[Row | None, int]:
-    """The measures of all groups beyond the limit, and how many those are. What does not add up is counted again."""
-    rest = keys[query.limit :]
-    if not query.other or not rest:
-        return None, 0
-    parts = added_up(query, (counted[key] for key in rest))
-    for found in _figures(rest_of(query, scope, span, keys[: query.limit]), scope, engine).values():
-        parts |= found[()]
-    return measured(query, parts), len(rest)
-
-
 def _check_measures(queries: Sequence[Query], scope: Scope) -> None:
     for name in {name: None for query in queries for name in query.measures}:
         measure = MEASURES[name]
         if scope.role not in measure.roles:
             raise Forbidden(f"{name} may not be asked for as {scope.role}: {measure.refusal}.")
-
-
-def _check_values(queries: Sequence[Query], scope: Scope, engine: Engine) -> None:
-    """Each dimension's values are looked up once for all queries."""
-    filters = {
-        (name, value) for query in queries for name, chosen in query.where for value in chosen if value is not None
-    }
-    for name in sorted({name for name, _ in filters if DIMENSIONS[name].kind == "name"}):
-        known = _known(name, scope, engine)
-        for value in sorted({value for filtered, value in filters if filtered == name} - set(known)):
-            raise QueryError(unknown(DIMENSIONS[name].label.lower(), value, known))
-
-
-def _known(dimension: str, scope: Scope, engine: Engine) -> Sequence[str]:
-    """The values that the asker's runs have, and no others: nobody learns of a name that is not theirs."""
-    if dimension == "status":
-        return STATUSES
-    rows: list[tuple[Any, ...]] = engine.run(values(dimension, scope, engine.cubes), scope.organization)
-    return sorted(value for (value,) in rows if value is not None)

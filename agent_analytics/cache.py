@@ -8,16 +8,17 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import IO, Any, Self
+from typing import IO, Self
 
 import duckdb
 from sqlalchemy.dialects import postgresql
 
 from agent_analytics import feed
-from agent_analytics.compile import Statement, render
+from agent_analytics.compile import Run, render
 from agent_analytics.cubes import CUBES, added_up, dimensions_of, source_of
 from agent_analytics.errors import ServiceError
 from agent_analytics.store import Connection, Record
@@ -86,17 +87,11 @@ class Cache:
             raise ServiceError("The cache has not read the record yet.")
         return self._as_of
 
-    def run(self, statement: Statement, organization: str | None) -> list[tuple[Any, ...]]:
-        """The statement's rows. The scope is in the statement; DuckDB has no row security."""
-        return self._database.cursor().execute(statement.text, statement.values).fetchall()
-
-    def zone(self, organization: str) -> str | None:
-        """The organization's time zone as the cached days follow it; None where it has never sent anything."""
-        found = self._database.cursor().execute(
-            "select timezone from analytics.organizations where organization = $1", [organization]
-        )
-        row = found.fetchone()
-        return row[0] if row else None
+    @contextmanager
+    def reading(self, organization: str | None) -> Iterator[Run]:
+        """All statements that are run see the same moment. The scope is in them; DuckDB has no row security."""
+        with self._database.cursor() as cursor, _Transaction(cursor):
+            yield lambda statement: cursor.execute(statement.text, statement.values).fetchall()
 
     def follow(self, record: Record) -> int:
         """Take over all that is committed in the record; the number of (organization, day) pieces replaced."""

@@ -15,11 +15,10 @@ import altair as alt
 from agent_analytics.answer import Answer
 from agent_analytics.catalog import MEASURES
 from agent_analytics.figures import compact, heading, label
-from agent_analytics.series import Line, every_day, is_provisional, lines
+from agent_analytics.series import Line, drawn, is_provisional
 
 Specification = dict[str, Any]
 TOKENS = Path(__file__).with_name("frontend") / "tokens.css"
-MOST_BARS = 8
 _HEIGHT = 200
 _BAR_STEP = 30
 _COMPLETE, _PROVISIONAL = "complete", "provisional"
@@ -37,7 +36,7 @@ _MOST_TIME_LABELS = 5
 def bars_over_time(answer: Answer) -> Specification:
     """The query's first measure over its time, bars from zero, the last bar lighter while its time runs."""
     dimension, measure = answer.query.by[0], answer.query.measures[0]
-    points = [_point(answer, row) for row in every_day(answer).rows]
+    points = [_point(answer, row) for row in answer.rows]
     state = alt.Scale(domain=[_COMPLETE, _PROVISIONAL], range=[1, 0.45])
     return _specification(
         _chart(points)
@@ -53,10 +52,10 @@ def bars_over_time(answer: Answer) -> Specification:
 
 
 def bars(answer: Answer) -> Specification:
-    """The query's first measure by its first dimension, horizontal bars from zero, in the answer's order."""
+    """The query's first measure by its first dimension, horizontal bars from zero, the first of the answer's order."""
     dimension, measure = answer.query.by[0], answer.query.measures[0]
     axis = alt.Axis(title=None, labelLimit=150, ticks=False, domain=False, grid=False)
-    chart = _chart(_bars(measure, lines(answer, MOST_BARS))).mark_bar(invalid="show")
+    chart = _chart(_bars(measure, drawn(answer))).mark_bar(invalid="show")
     return _specification(
         chart.encode(
             y=alt.Y("name:N", sort=None, axis=axis),

@@ -1,6 +1,6 @@
 """Questions become SQL: which rows are counted, in a text that the record and the cache both take."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -28,6 +28,9 @@ class Statement:
 
     text: str
     values: tuple[Any, ...]
+
+
+Run = Callable[[Statement], list[Row]]
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,11 @@ def render(selected: sa.Select | sa.CompoundSelect) -> Statement:
     compiled = selected.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
     names = compiled.positiontup or ()
     return Statement(compiled.string, tuple(compiled.params[name] for name in names))
+
+
+def zone_of(organization: str) -> Statement:
+    """The organization's time zone; no row where it has never sent anything."""
+    return Statement("select timezone from analytics.organizations where organization = $1", (organization,))
 
 
 def values(dimension: str, scope: Scope, cubes: bool) -> Statement:

@@ -18,12 +18,14 @@ from agent_analytics.answer import Answer
 from agent_analytics.errors import AgentAnalyticsError, QueryError, ServiceError
 from agent_analytics.period import Last, Period
 from agent_analytics.query import Query
+from agent_analytics.series import is_timed
 from agent_analytics.widgets import paint
 from agent_analytics.widgets.paint import Chart, Frame, Painting, Width
 from agent_analytics.widgets.panel import Panel
 from agent_analytics.widgets.periods import choice
 
 Answers = list[Answer]
+MOST_LINES = 20
 
 
 class PanelFailed(ServiceError):
@@ -79,9 +81,13 @@ class Page:
         return self._add(Part(Frame(_name(title), title, "full"), (Query(measures + coverage),), paint.cards))
 
     def panel(self, title: str, query: Query, chart: Chart, width: Width = "half") -> Panel:
-        """A chart of `query`, with its table and total. The page's period takes the place of the query's own."""
-        total = replace(query, by=(), order=None, limit=None)
-        return self._add(Part(Frame(_name(title), title, width), (query, total), partial(paint.chart, draw=chart)))
+        """A chart of `query`, with its table and total. The page's period takes the place of the query's own.
+
+        Of names, what is beyond the query's limit, or MOST_LINES, is added up in the table's last line.
+        """
+        asked = query if is_timed(query) else replace(query, limit=query.limit or MOST_LINES, other=True)
+        total = replace(query, by=(), order=None, limit=None, other=False)
+        return self._add(Part(Frame(_name(title), title, width), (asked, total), partial(paint.chart, draw=chart)))
 
     def show(self, session: Asks) -> None:
         """Ask for everything, and answer the choice of a period from now on. Raises the first panel's failure."""

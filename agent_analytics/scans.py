@@ -49,17 +49,17 @@ class Scan:
         }
 
 
-def counts_of(query: Query, scope: Scope, span: Span, cubes: bool) -> list[Count]:
+def counts_of(query: Query, span: Span, scope: Scope, cubes: bool) -> list[Count]:
     """The query's figures, each sort from the smallest relation that has it; from the runs alone without `cubes`."""
     rows = Rows(query.where, span)
     return [_count(rows, scope, parts, query.by, cubes) for parts in _sorts(parts_of(query.measures))]
 
 
-def rest_of(query: Query, scope: Scope, span: Span, kept: Iterable[Key]) -> list[Count]:
+def rest_of(query: Query, span: Span, kept: Iterable[Key]) -> list[Count]:
     """The figures that do not add up, of all runs but those of the `kept` groups: from the runs."""
     rows = Rows(query.where, span, query.by, tuple(kept))
     parts = [part for part in parts_of(query.measures) if not part.adds]
-    return [_count(rows, scope, sort, (), cubes=False) for sort in _sorts(parts)]
+    return [Count(rows, local_runs, sort, ()) for sort in _sorts(parts)]
 
 
 def _count(rows: Rows, scope: Scope, parts: tuple[Counted, ...], by: tuple[str, ...], cubes: bool) -> Count:

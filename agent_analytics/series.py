@@ -1,15 +1,16 @@
-"""Answers made ready to be drawn: no gaps between days, long lists cut with their rest added up."""
+"""Answers made ready to be drawn: their rows as lines, what is beyond the limit as the last of them."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
 from agent_analytics.answer import Answer
-from agent_analytics.catalog import DIMENSIONS, MEASURES
+from agent_analytics.catalog import DIMENSIONS
 from agent_analytics.figures import label
 from agent_analytics.period import time_zone
+from agent_analytics.query import Query
 
-COUNTED_AS_ZERO = ("runs", "users")
+MOST_BARS = 8
 
 
 @dataclass(frozen=True)
@@ -21,19 +22,9 @@ class Line:
     is_rest: bool = False
 
 
-def is_timed(answer: Answer) -> bool:
+def is_timed(query: Query) -> bool:
     """Whether it is split by a time first."""
-    return bool(answer.query.by) and DIMENSIONS[answer.query.by[0]].kind == "time"
-
-
-def every_day(answer: Answer) -> Answer:
-    """With a line for each day of the period: no runs are 0 runs, but what they cost is unknown."""
-    if answer.query.by != ("day",):
-        return answer
-    blank = tuple(0 if MEASURES[name].unit in COUNTED_AS_ZERO else None for name in answer.query.measures)
-    known = {row[0]: row for row in answer.rows}
-    days = (answer.days.first + timedelta(days=number) for number in range(len(answer.days)))
-    return replace(answer, rows=tuple(known.get(day, (day, *blank)) for day in days))
+    return bool(query.by) and DIMENSIONS[query.by[0]].kind == "time"
 
 
 def is_provisional(answer: Answer, start: Any) -> bool:
@@ -53,27 +44,13 @@ def _start_of(unit: str, now: datetime) -> date | datetime:
     return now.date()
 
 
-def lines(answer: Answer, most: int) -> list[Line]:
-    """At most `most` lines in the answer's order; what is beyond them is added up in the last, *Other*."""
+def lines(answer: Answer) -> list[Line]:
+    """The answer's rows in its order; last, as *Other*, what it has of the groups beyond its limit."""
     dimension = answer.query.by[0]
-    kept = len(answer.rows) if len(answer.rows) <= most else most - 1
-    shown = [Line(label(dimension, row[0]), row[1:]) for row in answer.rows[:kept]]
-    rest = answer.rows[kept:]
-    return [*shown, Line(f"Other ({len(rest)})", _added_up(answer, rest), True)] if rest else shown
+    shown = [Line(label(dimension, row[0]), row[1:]) for row in answer.rows]
+    return shown if answer.other is None else [*shown, Line(f"Other ({answer.others})", answer.other, True)]
 
 
-def _added_up(answer: Answer, rows: tuple[tuple[Any, ...], ...]) -> tuple[Any, ...]:
-    columns = zip(*(row[1:] for row in rows), strict=True)
-    return tuple(_sum(name, column) for name, column in zip(answer.query.measures, columns, strict=True))
-
-
-def _sum(measure: str, values: tuple[Any, ...]) -> Any:
-    """A sum over the known; unknown for ratios, and where nothing is known."""
-    known = [value for value in values if value is not None]
-    return sum(known) if known and can_be_added(measure) else None
-
-
-def can_be_added(measure: str) -> bool:
-    """Whether the parts' figures add up to the whole's: not so for ratios, quantiles and distinct people."""
-    declared = MEASURES[measure]
-    return declared.divisor is None and declared.kind != "float" and declared.unit != "users"
+def drawn(answer: Answer) -> list[Line]:
+    """The lines that are bars: every time, but of names the first few."""
+    return lines(answer)[: None if is_timed(answer.query) else MOST_BARS]

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -16,12 +17,13 @@ import psycopg
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from agent_analytics import keys
-from agent_analytics.compile import Statement
+from agent_analytics.compile import Row, Run, Statement
 from agent_analytics.errors import RecordUnavailable
 from agent_analytics.migrations import HEAD
 
 SERVICE = "agent_analytics_service"
 UNSCOPED = "agent_analytics_unscoped"
+SNAPSHOT = "agent-analytics-snapshot"
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -92,15 +94,30 @@ class Record:
         except (PoolTimeout, psycopg.OperationalError) as error:
             raise _unavailable(error) from error
 
+    @contextmanager
+    def snapshot(self, organization: str | None) -> Iterator[Connection]:
+        """A transaction that reads one moment of this organization or, for None, of every one, however long it takes.
+
+        Its connection is its own: a reader that takes hours must not keep the pools from those who want an answer.
+        """
+        account = UNSCOPED if organization is None else SERVICE
+        try:
+            with psycopg.connect(self._urls[account], connect_timeout=10, application_name=SNAPSHOT) as connection:
+                _read_one_moment(connection, organization)
+                yield connection
+        except psycopg.OperationalError as error:
+            raise _unavailable(error) from error
+
     def as_of(self, now: datetime) -> datetime:
         """The record is always as of now."""
         return now
 
-    def run(self, statement: Statement, organization: str | None) -> list[tuple[Any, ...]]:
-        """The statement's rows, for one organization or, for None, over all of them."""
-        opened = self.unscoped_reader() if organization is None else self.organization(organization)
-        with opened as connection, psycopg.RawCursor(connection) as cursor:
-            return cursor.execute(statement.text, statement.values).fetchall()
+    @contextmanager
+    def reading(self, organization: str | None) -> Iterator[Run]:
+        """All statements that are run see the same moment of this organization or, for None, of every one."""
+        with self._transaction(UNSCOPED if organization is None else SERVICE) as connection:
+            _read_one_moment(connection, organization)
+            yield partial(run, connection)
 
     def zone(self, organization: str) -> str | None:
         """The organization's time zone; None where it has never sent anything."""
@@ -130,6 +147,17 @@ class Record:
             raise _unavailable(error) from None
         if row != (HEAD,):
             raise RecordUnavailable(f"The record's schema is not at version {HEAD}. Run: agent-analytics migrate")
+
+
+def run(connection: Connection, statement: Statement) -> list[Row]:
+    with psycopg.RawCursor(connection) as cursor:
+        return cursor.execute(statement.text, statement.values).fetchall()
+
+
+def _read_one_moment(connection: Connection, organization: str | None) -> None:
+    connection.execute("set transaction isolation level repeatable read, read only")
+    if organization is not None:
+        enter(connection, organization)
 
 
 def _unavailable(error: Exception) -> RecordUnavailable:

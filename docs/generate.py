@@ -5,6 +5,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from agent_analytics.catalog import DIMENSIONS, MEASURES
+from agent_analytics.scope import ROLES
 from agent_analytics.settings import PREFIX, Settings
 
 DOCS = Path(__file__).parent
@@ -12,8 +13,16 @@ GOOD = {"up": "more is better", "down": "less is better", "neither": "–"}
 
 
 def measures() -> str:
-    rows = [(f"`{each.name}`", each.label, each.unit, GOOD[each.good], each.help) for each in MEASURES.values()]
-    return table(("Name", "Label", "Unit", "Direction", "Meaning"), rows)
+    rows = [
+        (f"`{each.name}`", each.label, each.unit, GOOD[each.good], _roles(each.roles), each.help)
+        for each in MEASURES.values()
+    ]
+    return table(("Name", "Label", "Unit", "Direction", "Roles", "Meaning"), rows)
+
+
+def _roles(roles: tuple[str, ...]) -> str:
+    """Who may ask."""
+    return "all" if roles == ROLES else ", ".join(f"`{role}`" for role in roles)
 
 
 def dimensions() -> str:

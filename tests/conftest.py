@@ -5,8 +5,9 @@ import random
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import datetime
 from itertools import count
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -17,10 +18,16 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
 from agent_analytics import migrations, store
+from agent_analytics.answer import Answer
+from agent_analytics.asking import Engine, answer
+from agent_analytics.cache import Cache
 from agent_analytics.errors import ServiceError
+from agent_analytics.query import Query
+from agent_analytics.scope import Scope
 from agent_analytics.serving import cluster, postgres, ready
 from agent_analytics.serving.home import make_private
 from agent_analytics.settings import Settings
+from given import ADMIN, NOW
 
 CHECKOUT = Path(__file__).parent.parent
 ALLOWED_SKIPS = ("needs ../shared", "needs root")
@@ -153,6 +160,28 @@ def settings(server: str, template: str, home: Path) -> Iterator[Settings]:
 def record(settings: Settings) -> Iterator[store.Record]:
     with store.Record(postgres.record_url(settings), settings.home) as record:
         yield record
+
+
+@pytest.fixture(params=["record", "cache"])
+def engine(request: pytest.FixtureRequest, record: store.Record, tmp_path: Path) -> Iterator[Engine]:
+    """Each of the engines."""
+    if request.param == "record":
+        yield record
+        return
+    with Cache.open(tmp_path / "cache.duckdb") as cache:
+        yield cache
+
+
+@pytest.fixture
+def ask(engine: Engine, record: store.Record) -> Callable[..., Answer]:
+    """Ask one of the engines, the cache after it has followed the record."""
+
+    def asked(query: Query, scope: Scope = ADMIN, now: datetime = NOW) -> Answer:
+        if isinstance(engine, Cache):
+            engine.follow(record)
+        return answer(query, scope, engine, now)
+
+    return asked
 
 
 def at_database(url: str, name: str) -> str:

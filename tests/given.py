@@ -8,9 +8,11 @@ from typing import Any
 from agent_analytics.ingest import from_dicts
 from agent_analytics.ingest.runs import Summary, ingest_runs
 from agent_analytics.organizations import set_organization
+from agent_analytics.scope import parse_principal, scope_of
 from agent_analytics.store import Record
 
 NOW = datetime(2026, 3, 30, 12, tzinfo=UTC)
+ADMIN = scope_of(parse_principal("ORG_ADMIN:acme"))
 
 
 def a_run(run_id: str, **fields: Any) -> dict[str, Any]:
@@ -44,7 +46,12 @@ def two_organizations(record: Record, zones: tuple[str, str] = ("Europe/Berlin",
     """acme and globex, 400 runs each, with everything unknown that may be, around a change of the clocks."""
     for slug, zone in zip(("acme", "globex"), zones, strict=True):
         set_organization(record, slug, timezone=zone)
-        ingest(record, (_any_run(Random(f"{slug}{number}"), slug, number) for number in range(400)))
+        ingest(record, any_runs(slug))
+
+
+def any_runs(organization: str) -> list[dict[str, Any]]:
+    """The same 400 each time."""
+    return [_any_run(Random(f"{organization}{number}"), organization, number) for number in range(400)]
 
 
 def _any_run(random: Random, organization: str, number: int) -> dict[str, Any]:

@@ -22,7 +22,6 @@ from agent_analytics.scope import Scope, parse_principal, scope_of
 from agent_analytics.store import Record
 from given import NOW, a_run, ingest, two_organizations
 
-ADMIN = scope_of(parse_principal("ORG_ADMIN:acme"))
 PRINCIPALS = (
     "ORG_ADMIN:acme",
     "ORG_ADMIN:globex",
@@ -31,20 +30,6 @@ PRINCIPALS = (
     "TEAM_LEAD:acme:nobody",
     "MEMBER:globex:zoë",
 )
-
-
-@pytest.fixture(params=["record", "cache"])
-def ask(request: pytest.FixtureRequest, record: Record, tmp_path: Path):
-    """Ask one of the engines, the cache after it has followed the record."""
-
-    def asked(query: Query, scope=ADMIN, now: datetime = NOW) -> Answer:
-        if request.param == "record":
-            return answer(query, scope, record, now)
-        with Cache.open(tmp_path / "cache.duckdb") as cache:
-            cache.follow(record)
-            return answer(query, scope, cache, now)
-
-    return asked
 
 
 def one(ask: Any, *measures: str) -> dict[str, Any]:

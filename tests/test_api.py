@@ -87,7 +87,9 @@ def test_many_questions_in_one_call(api: Api) -> None:
         [Query(["runs", "cost"], period=MARCH), Query(["runs"], ["team", "day"], period=MARCH)]
     )
     assert whole.rows == ((2, Decimal("0.009000000")),)
-    assert set(teams.rows) == {("Search", date(2026, 3, 28), 1), (None, date(2026, 3, 28), 1)}
+    counted = {row for row in teams.rows if row[-1]}
+    assert counted == {("Search", date(2026, 3, 28), 1), (None, date(2026, 3, 28), 1)}
+    assert len(teams.rows) == 2 * len(MARCH)
     assert (whole.engine, whole.zone, whole.days) == ("cache", "UTC", MARCH)
     assert whole.reason == "You see all of acme because you administer it."
     assert api.session(ADMIN).answer(Query(["runs", "cost"], period=MARCH), "record").rows == whole.rows
@@ -104,7 +106,25 @@ def test_the_bearer_decides_what_is_seen(api: Api) -> None:
     assert api.session(Principal("MEMBER", "acme", "bo")).answer(asked).rows == (("acme", 1),)
     assert api.session(Principal("PLATFORM_ADMIN", None)).answer(asked).rows == (("acme", 2), ("globex", 1))
     foreign = Query(["runs"], where={"organization": ["globex"]}, period=MARCH)
-    assert api.session(ADMIN).answer(foreign).rows == ((0,),)
+    with pytest.raises(QueryError, match=r"^Unknown organization 'globex'\. Known: acme\.$"):
+        api.session(ADMIN).answer(foreign)
+    with pytest.raises(Forbidden, match="active_users may not be asked for as MEMBER"):
+        api.session(Principal("MEMBER", "acme", "bo")).answer(Query(["active_users"], period=MARCH))
+
+
+def test_what_is_beyond_a_limit_and_what_was_before_come_with_the_answer(api: Api) -> None:
+    first, before = api.session(ADMIN).answers(
+        [
+            Query(["runs", "cost"], ["user"], period=MARCH, order="user", limit=1, other=True),
+            Query(["runs"], period=Days(date(2026, 3, 29), date(2026, 3, 30)), before=True),
+        ]
+    )
+    assert (first.rows, first.other, first.others) == (
+        (("ada", 1, Decimal("0.004500000")),),
+        (1, Decimal("0.004500000")),
+        1,
+    )
+    assert (before.rows, before.days) == (((2,),), Days(date(2026, 3, 27), date(2026, 3, 28)))
 
 
 def forged(home: Path) -> dict[str, str]:

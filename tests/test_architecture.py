@@ -24,6 +24,7 @@ ORDER = (
         "asking",
         "what_changed",
         "output",
+        "export",
         "client",
     ),
     *("ingest", "figures", "series", "charts", "widgets", "page"),

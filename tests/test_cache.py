@@ -4,20 +4,20 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 
+from agent_analytics import asking
 from agent_analytics.asking import answer
 from agent_analytics.cache import Cache, CacheInUse
 from agent_analytics.query import Query
-from agent_analytics.scope import parse_principal, scope_of
 from agent_analytics.settings import Settings
 from agent_analytics.store import Record
-from given import NOW, a_run, ingest
-
-ADMIN = scope_of(parse_principal("ORG_ADMIN:acme"))
+from given import ADMIN, NOW, a_run, ingest
 
 
 @pytest.fixture
@@ -64,6 +64,27 @@ def test_a_slow_transaction_is_not_missed(record: Record, settings: Settings, pa
         slow.commit()
         assert (cache.follow(record), counted(cache)) == (1, 3)
         assert cache.follow(record) == 0
+
+
+def test_an_answer_is_of_one_moment(record: Record, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run changes its team between the statement for the cubes and the one for the runs."""
+    ingest(record, [a_run("a"), a_run("b", team="Payments")])
+    with Cache.open(path) as cache:
+        cache.follow(record)
+        figures = asking.scans
+
+        def changing(*asked: Any) -> Iterator[Any]:
+            for scan in figures(*asked):
+                yield scan
+                ingest(record, [a_run("a", team="Other", updated_at="2026-03-29T00:00:00Z")])
+                cache.follow(record)
+
+        query = Query(["runs", "duration_p50"], ["team", "user"])
+        before = answer(query, ADMIN, cache, NOW).rows
+        monkeypatch.setattr(asking, "scans", changing)
+        assert answer(query, ADMIN, cache, NOW).rows == before
+        monkeypatch.undo()
+        assert answer(query, ADMIN, cache, NOW).rows != before
 
 
 def test_it_goes_on_where_it_was_closed(record: Record, path: Path) -> None:

@@ -26,7 +26,9 @@ def queries(draw: st.DrawFn) -> Query:
     values = st.lists(st.one_of(st.none(), names), min_size=1, max_size=3)
     where = draw(st.dictionaries(st.sampled_from(["team", "user", "model"]), values, max_size=2))
     order = draw(st.one_of(st.none(), st.sampled_from([*measures, *by])))
-    return Query(measures, by, where, draw(periods), order, draw(st.one_of(st.none(), st.integers(1, 1000))))
+    limit = draw(st.one_of(st.none(), st.integers(1, 1000)))
+    other = bool(limit and by) and draw(st.booleans())
+    return Query(measures, by, where, draw(periods), order, limit, other, draw(st.booleans()))
 
 
 @given(queries())
@@ -48,6 +50,17 @@ def test_a_query_survives_json(query: Query) -> None:
         ({"measures": ["runs"], "where": {"team": [{"$ne": 1}]}}, "where.team must be a list"),
         ({"measures": ["runs"], "limit": True}, "limit must be a whole number."),
         ({"measures": ["runs"], "limit": 0}, "The limit is 0; use 1 to 100000."),
+        ({"measures": ["runs"], "limit": 100_001}, "The limit is 100001; use 1 to 100000."),
+        (
+            {"measures": ["runs"], "by": ["team"], "limit": 1001, "other": True},
+            "The limit is 1001; use 1 to 1000 with other.",
+        ),
+        ({"measures": ["runs"], "by": ["team"], "other": True}, "other adds up what is beyond a limit; give a limit"),
+        ({"measures": ["runs"], "limit": 5, "other": True}, "other adds up what is beyond a limit; give a limit"),
+        ({"measures": ["runs"], "other": 1}, "other must be true or false."),
+        ({"measures": ["runs"], "before": "yes"}, "before must be true or false."),
+        ({"measures": ["runs"], "last": "367d"}, "The last 367 days cannot be asked for; use 1 to 366."),
+        ({"measures": ["runs"], "from": "2025-01-01", "to": "2026-01-02"}, "2025-01-01 to 2026-01-02 is 367 days"),
         ({"measures": ["runs"], "scope": "all"}, "Unknown field 'scope'."),
         ({"measures": ["runs"], "last": "30d", "from": "2026-01-01"}, "Give either last, or from and to"),
         ({"measures": ["runs"], "from": "2026-01-01"}, "Give both from and to."),

@@ -16,11 +16,10 @@ from agent_analytics.answer import Answer
 from agent_analytics.catalog import MEASURES
 from agent_analytics.output import UNKNOWN
 from agent_analytics.period import time_zone
-from agent_analytics.series import Line, can_be_added, every_day, is_timed, lines
+from agent_analytics.series import Line, drawn, is_timed, lines
 
 Width = Literal["third", "half", "full", "line"]
 Chart = Callable[[Answer], dict[str, Any]]
-MOST_ROWS = 100
 _NOTES = {"success_rate": "of ended runs", "duration_avg": "per ended run"}
 
 
@@ -73,8 +72,7 @@ def chart(frame: Frame, answers: Sequence[Answer], draw: Chart) -> Painting:
     answer, total = answers
     if not any(any(row[len(answer.query.by) :]) for row in answer.rows):
         return _painting("empty", frame, period=figures.span(answer.days))
-    every = every_day(answer)
-    shown = lines(every, len(every.rows) if is_timed(answer) else MOST_ROWS)
+    shown, timed = lines(answer), is_timed(answer.query)
     table = {
         "heading": figures.heading(answer.query.by[0]),
         "measures": answer.query.measures,
@@ -82,29 +80,29 @@ def chart(frame: Frame, answers: Sequence[Answer], draw: Chart) -> Painting:
         "shares": _shares(shown, total, answer),
         "total": total.rows[0] if total.rows else (None,) * len(answer.query.measures),
     }
-    return _painting(
-        "chart", frame, draw(answer), table=table, folded=is_timed(answer), summary=_summary(frame, answer, shown)
-    )
+    return _painting("chart", frame, draw(answer), table=table, folded=timed, summary=_summary(frame, answer))
 
 
 def _shares(shown: list[Line], total: Answer, answer: Answer) -> list[str] | None:
     """Each line's part of the first measure's total, where parts make up the whole and are not days."""
     whole = total.rows[0][0] if total.rows else None
-    if is_timed(answer) or not whole or not can_be_added(answer.query.measures[0]):
+    if is_timed(answer.query) or not whole or not MEASURES[answer.query.measures[0]].adds:
         return None
     parts = (line.figures[0] for line in shown)
     return [UNKNOWN if part is None else figures.compact("success_rate", part / whole) for part in parts]
 
 
-def _summary(frame: Frame, answer: Answer, shown: list[Line]) -> str:
+def _summary(frame: Frame, answer: Answer) -> str:
     """What the chart shows, for who cannot see it."""
-    measure = answer.query.measures[0]
-    known = [line for line in shown if line.figures[0] is not None and not line.is_rest]
+    measure, bars = answer.query.measures[0], drawn(answer)
+    known = [line for line in bars if line.figures[0] is not None and not line.is_rest]
     said = f"{frame.title}, {figures.span(answer.days)}, {answer.zone}. {figures.heading(measure)}"
     if not known:
         return f"{said}: unknown."
     most = max(known, key=lambda line: line.figures[0])
-    return f"{said}: {len(known)} bars, the highest {figures.exact(measure, most.figures[0])}, {most.name}."
+    is_cut = len(bars) < len(lines(answer))
+    count = f"the first {len(bars)} of {len(answer.rows) + answer.others:,}" if is_cut else len(known)
+    return f"{said}: {count} bars, the highest {figures.exact(measure, most.figures[0])}, {most.name}."
 
 
 def status(frame: Frame, answers: Sequence[Answer]) -> Painting:

@@ -13,10 +13,10 @@ NOW = datetime(2026, 11, 21, 20, tzinfo=UTC)
 NOVEMBER = Days(date(2026, 11, 1), date(2026, 11, 22))
 
 
-def answer(query: Query, rows: Iterable[tuple[Any, ...]], days: Days = NOVEMBER, as_of: datetime = NOW) -> Answer:
-    """As acme's admin gets it in Kathmandu, where it is past midnight."""
+def answer(query: Query, rows: Iterable[tuple[Any, ...]], days: Days = NOVEMBER, **more: Any) -> Answer:
+    """As acme's admin gets it in Kathmandu, where it is past midnight; `more` are fields of the answer."""
     reason = "You see all of acme because you administer it."
-    return Answer(query, days, "Asia/Kathmandu", reason, as_of, "cache", tuple(rows))
+    return Answer(query, days, "Asia/Kathmandu", reason, NOW, "cache", tuple(rows), **more)
 
 
 class Gives:
@@ -28,7 +28,12 @@ class Gives:
 
     def answers(self, queries: Iterable[Query]) -> list[Answer]:
         self.calls.append(list(queries))
-        return [answer(query, self.rows(query), resolve(query.period, NOW, "Asia/Kathmandu").days) for query in self.calls[-1]]
+        return [answer(query, self.rows(query), days(query)) for query in self.calls[-1]]
+
+
+def days(query: Query) -> Days:
+    """The days that a query asks for."""
+    return resolve(query.period, NOW, "Asia/Kathmandu").days
 
 
 def days_of(query: Query) -> int:

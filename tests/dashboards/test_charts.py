@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import altair as alt
+import pytest
 from dashboards.made import answer
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +15,7 @@ from agent_analytics import charts
 from agent_analytics.query import Query
 
 BY_DAY = Query(["cost"], by=["day"])
+RUNS_BY_DAY = Query(["runs"], by=["day"])
 BY_TEAM = Query(["runs"], by=["team"])
 
 
@@ -25,17 +27,18 @@ def without_data(specification: dict[str, Any]) -> str:
     return json.dumps({name: part for name, part in specification.items() if name != "data"})
 
 
-def test_every_day_has_its_place_and_the_running_one_is_provisional() -> None:
-    drawn = values(charts.bars_over_time(answer(BY_DAY, [(date(2026, 11, 3), Decimal("1.5"))])))
+def test_every_row_is_a_bar_and_the_running_day_is_provisional() -> None:
+    rows = [(date(2026, 11, day), Decimal("1.5") if day == 3 else None) for day in range(1, 23)]
+    drawn = values(charts.bars_over_time(answer(BY_DAY, rows)))
     assert [point["at"] for point in drawn] == [f"2026-11-{day:02}" for day in range(1, 23)]
     assert [point["figure"] for point in drawn[:4]] == [None, None, 1.5, None]
+    assert [point["shown"] for point in drawn[:4]] == ["—", "—", "$1.50", "—"]
     assert [point["at"] for point in drawn if point["state"] == "provisional"] == ["2026-11-22"]
 
 
-def test_days_without_runs_are_zero_runs_but_of_unknown_cost() -> None:
-    runs = values(charts.bars_over_time(answer(Query(["runs"], by=["day"]), [(date(2026, 11, 3), 5)])))
-    assert {point["figure"] for point in runs} == {0, 5}
-    assert {point["shown"] for point in values(charts.bars_over_time(answer(BY_DAY, [])))} == {"—"}
+def test_no_runs_are_a_bar_of_none() -> None:
+    rows = [(date(2026, 11, 3), 5), (date(2026, 11, 4), 0)]
+    assert [point["figure"] for point in values(charts.bars_over_time(answer(RUNS_BY_DAY, rows)))] == [5, 0]
 
 
 def test_other_units_of_time() -> None:
@@ -49,11 +52,17 @@ def test_other_units_of_time() -> None:
     assert [point["name"] for point in values(months)] == ["Nov 2026, so far"]
 
 
-def test_at_most_eight_bars_and_nothing_is_lost() -> None:
-    drawn = values(charts.bars(answer(BY_TEAM, [(f"team {number}", 100 - number) for number in range(300)])))
-    assert len(drawn) == 8
-    assert drawn[-1]["name"] == "Other (293)"
-    assert sum(point["figure"] for point in drawn) == sum(100 - number for number in range(300))
+@pytest.mark.parametrize("more", [{}, {"other": (50,), "others": 293}])
+def test_at_most_eight_bars_of_the_answers_own_figures(more: dict[str, Any]) -> None:
+    rows = [(f"team {number}", 100 - number) for number in range(20)]
+    drawn = values(charts.bars(answer(BY_TEAM, rows, **more)))
+    assert [(point["name"], point["figure"]) for point in drawn] == rows[:8]
+
+
+def test_where_there_is_room_the_others_are_a_bar() -> None:
+    rates = Query(["success_rate"], by=["team"], limit=2, other=True)
+    drawn = values(charts.bars(answer(rates, [("a", 1.0), ("b", 0.5)], other=(0.25,), others=3)))
+    assert [(point["name"], point["figure"]) for point in drawn] == [("a", 1.0), ("b", 0.5), ("Other (3)", 0.25)]
 
 
 def test_names_that_read_the_same_stay_apart() -> None:

@@ -173,12 +173,37 @@ def test_names_stay_text(name: str) -> None:
     assert name in painted(name).texts
 
 
-def test_tables_of_many_keep_their_sum() -> None:
-    query, total = Query(["runs"], by=["team"]), Query(["runs"])
-    rows = [(f"team {number}", 1) for number in range(300)]
-    html = chart(Frame("x", "X"), [answer(query, rows), answer(total, [(300,)])], charts.bars).html
-    assert html.count("<tr>") == 1 + 100 + 1
-    assert "Other (201)" in html
+def test_of_many_names_the_rest_is_asked_for_too_of_times_never() -> None:
+    page, session = Page("Organization"), Gives(figures)
+    for by in (["team"], ["day"], ["team", "day"]):
+        page.panel(" ".join(by), Query(["runs"], by, limit=None if by != ["team", "day"] else 5), charts.bars)
+    page.show(session)
+    asked = {query.by: (query.limit, query.other) for query in session.calls[0]}
+    assert asked == {("team",): (20, True), ("day",): (None, False), ("team", "day"): (5, True), (): (None, False)}
+
+
+def test_a_table_shows_the_answers_other_and_its_share() -> None:
+    query, total = Query(["runs", "success_rate"], ["team"], limit=20, other=True), Query(["runs", "success_rate"])
+    rows = [(f"team {number}", 1, 1.0) for number in range(20)]
+    answers = [answer(query, rows, other=(280, 0.25), others=280), answer(total, [(300, 0.3)])]
+    html = chart(Frame("x", "X"), answers, charts.bars).html
+    assert html.count("<tr>") == 1 + 20 + 1 + 1
+    last = html.partition("Other (280)")[2].partition("</tr>")[0]
+    assert [figure in last for figure in (">280</td>", ">25.0%</td>", ">93.3%</td>")] == [True] * 3
+    assert "the first 8 of 300 bars, the highest 1 runs, team 0." in html
+
+
+@pytest.mark.parametrize(("rows", "said"), [(7, "Runs: 7 bars"), (8, "Runs: the first 8 of 10 bars")])
+def test_a_chart_says_how_much_of_an_answer_it_shows(rows: int, said: str) -> None:
+    query = Query(["runs"], ["team"], limit=rows, other=True)
+    answers = [answer(query, [(f"team {number}", 1) for number in range(rows)], other=(3,), others=2)]
+    assert said in chart(Frame("x", "X"), [*answers, answer(Query(["runs"]), [(9,)])], charts.bars).html
+
+
+def test_what_does_not_add_up_has_no_share() -> None:
+    for measure, has_share in {"runs": True, "cost": True, "active_users": False, "success_rate": False}.items():
+        answers = [answer(Query([measure], ["team"]), [("Search", 1)]), answer(Query([measure]), [(1,)])]
+        assert (">Share</th>" in chart(Frame("x", "X"), answers, charts.bars).html) == has_share
 
 
 def test_cards_without_a_row_are_unknown() -> None:

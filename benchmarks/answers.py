@@ -1,0 +1,158 @@
+"""How fast the organization page's questions are answered at ten million runs, beside others who answer them.
+
+`python -m benchmarks.answers [--runs N]`. Ours: the statements alone on the cache's file, then one HTTP call that asks
+for the whole page. Medians of several calls; each peer answers the same page over the same runs in the same minutes.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+
+from agent_analytics.asking import answers
+from agent_analytics.cache import Cache
+from agent_analytics.compile import Row, Statement
+from agent_analytics.period import Days
+from agent_analytics.query import Query
+from agent_analytics.scope import Principal, scope_of
+from agent_analytics.serving import postgres
+from agent_analytics.settings import Settings
+from benchmarks import generator, panels, peers, platform
+from benchmarks.table import table
+
+TIMES = 15
+NOW = datetime.combine(generator.END, datetime.min.time(), UTC) + timedelta(hours=20)
+Milliseconds = float
+QUESTIONS = (
+    ("largest organization, 30 days", generator.LARGEST, 30, {}),
+    ("largest organization, 90 days", generator.LARGEST, 90, {}),
+    ("largest organization, 365 days", generator.LARGEST, 365, {}),
+    ("the same, two filters, 365 days", generator.LARGEST, 365, panels.FILTERS),
+    ("an organization of 400,000 runs, 365 days", generator.MEDIUM, 365, {}),
+)
+
+
+def days(count: int) -> Days:
+    return Days(generator.END - timedelta(days=count - 1), generator.END)
+
+
+def median(call: Callable[[], object], times: int = TIMES) -> Milliseconds:
+    taken = []
+    for _ in range(times):
+        start = time.perf_counter()
+        call()
+        taken.append((time.perf_counter() - start) * 1000)
+    return statistics.median(taken)
+
+
+class Timed(Cache):
+    """A cache that adds up how long its statements take."""
+
+    seconds = 0.0
+
+    def run(self, statement: Statement, organization: str | None) -> list[Row]:
+        start = time.perf_counter()
+        rows = super().run(statement, organization)
+        self.seconds += time.perf_counter() - start
+        return rows
+
+
+def statements(cache: Timed, organization: str, queries: list[Query]) -> Milliseconds:
+    """The median time of a page's statements."""
+    scope, taken = scope_of(Principal("ORG_ADMIN", organization)), []
+    for _ in range(TIMES):
+        cache.seconds = 0
+        answers(queries, scope, cache, NOW)
+        taken.append(cache.seconds * 1000)
+    return statistics.median(taken)
+
+
+def ours(cache: Timed, settings: Settings | None = None) -> Iterator[tuple[str, Milliseconds, Milliseconds]]:
+    """Each question, the time of its statements, and of the period before's."""
+    for name, organization, count, where in QUESTIONS:
+        period = days(count)
+        page = statements(cache, organization, panels.page(period, where))
+        yield name, page, statements(cache, organization, panels.before(period))
+
+
+def over_http(settings: Settings) -> list[Milliseconds]:
+    taken = []
+    for _, organization, count, where in QUESTIONS:
+        session = platform.session(settings, Principal("ORG_ADMIN", organization))
+        queries = panels.page(days(count), where)
+        taken.append(median(lambda session=session, queries=queries: session.answers(queries)))  # type: ignore[misc]
+    return taken
+
+
+def others(settings: Settings, parquet: Path) -> dict[str, list[Milliseconds]]:
+    """Each peer's times; all must find the same number of runs."""
+    url = postgres.record_url(settings)
+    found: dict[str, list[Milliseconds]] = {}
+    for name, peer, times in (
+        ("PostgreSQL, a statement a panel", peers.PostgreSQL(url, together=False), 1),
+        ("PostgreSQL, GROUPING SETS", peers.PostgreSQL(url, together=True), 1),
+        ("DuckDB on Parquet, a statement a panel", peers.Parquet(parquet, together=False), 5),
+        ("DuckDB on Parquet, GROUPING SETS", peers.Parquet(parquet, together=True), 5),
+    ):
+        found[name] = [_asked(peer.page, *question[1:], times) for question in QUESTIONS]
+    in_memory = {each: peers.Polars(parquet, each) for each in {question[1] for question in QUESTIONS}}
+    found["polars, in memory"] = [_asked(in_memory[question[1]].page, *question[1:], 5) for question in QUESTIONS]
+    return found
+
+
+def _asked(page: Callable[..., object], organization: str, count: int, where: object, times: int) -> Milliseconds:
+    page(organization, days(count), where)
+    return median(lambda: page(organization, days(count), where), times)
+
+
+def parquet_of(cache: Path, file: Path) -> Path:
+    with duckdb.connect(str(cache), read_only=True) as database:
+        select = f"select {peers.COLUMNS} from analytics.local_runs order by organization, day"
+        database.execute(f"copy ({select}) to '{file}' (format parquet)")
+    return file
+
+
+def report(measured: list[tuple[str, float, float]], http: list[float], peer: dict[str, list[float]]) -> str:
+    head = ("the whole page, ms (ratio to ours)", *(name for name, _, _ in measured))
+    base = [page for _, page, _ in measured]
+    rows = [
+        ("**statements alone**", *(f"**{page:.0f}**" for page in base)),
+        ("the period before's cards", *(f"{before:.0f}" for _, _, before in measured)),
+        ("one HTTP call, decoded", *(f"{each:.0f}" for each in http)),
+        *(
+            (name, *(f"{each:,.0f} ({each / own:.1f})" for each, own in zip(taken, base, strict=True)))
+            for name, taken in peer.items()
+        ),
+    ]
+    return table(head, rows)
+
+
+def main(runs: int = platform.RUNS) -> str:
+    with platform.record(generator.sizes(runs)) as settings:
+        with platform.api(settings) as (process, seconds):
+            http = over_http(settings)
+            memory = process.memory_full_info().pss / 1e6
+        file = settings.home / "cache" / "runs.duckdb"
+        built = (f"{seconds:.0f} s", f"{file.stat().st_size / 1e6:.0f} MB", f"{memory:.0f} MB")
+        with Timed.open(file) as cache, platform.reader(settings) as record:
+            cache.follow(record)
+            measured = list(ours(cache))
+        parquet = parquet_of(file, settings.home / "runs.parquet")
+        import psycopg
+
+        with psycopg.connect(postgres.record_url(settings), autocommit=True) as connection:
+            connection.execute(peers.INDEX)
+            connection.execute("vacuum analyze analytics.runs")
+        found = report(measured, http, others(settings, parquet))
+    sizes = table((f"cache of {runs:,} runs", "built in", "file", "API's memory (PSS)"), [("", *built)])
+    return f"{found}\n\n{sizes}"
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=platform.RUNS)
+    print(main(parser.parse_args().runs))
