@@ -6,7 +6,7 @@ can be thrown away and built again.
 
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
@@ -15,24 +15,15 @@ from tempfile import NamedTemporaryFile
 from typing import IO, Self
 
 import duckdb
-from sqlalchemy.dialects import postgresql
 
-from agent_analytics import feed
-from agent_analytics.compile import Run, render
-from agent_analytics.cubes import CUBES, added_up, dimensions_of, source_of
+from agent_analytics import cache_tables, feed
+from agent_analytics.compile import Run
 from agent_analytics.errors import ServiceError
 from agent_analytics.store import Connection, Record
-from agent_analytics.tables import local_runs, runs
 
-VERSION = 2
-ORDER = "organization, day, team, agent_type"
-_DIALECT = postgresql.dialect()
-_LEFT_OUT = {column.name for column in runs.c} - {*feed.SENT} | {"ended_at"}
-_TABLES = {
-    table: {column.name: column.type.compile(_DIALECT) for column in table.c if column.name not in _LEFT_OUT}
-    for table in (local_runs, *CUBES)
-}
-_READ = {name: local_runs.c[name].type.compile(_DIALECT) for name in feed.SENT} | {feed.LOCAL: "timestamp"}
+
+# What a change costs is written to a log first; a checkpoint stops the following for a second, so it comes seldom.
+_CONFIGURATION: dict[str, str | bool | int | float | list[str]] = {"memory_limit": "1GB", "checkpoint_threshold": "256MB"}
 
 
 class CacheInUse(ServiceError):
@@ -47,6 +38,7 @@ class Cache:
 
     def __init__(self, database: duckdb.DuckDBPyConnection) -> None:
         self._database = database
+        cache_tables.prepare(database)
         self._writing = threading.Lock()
         self._as_of: datetime | None = None
         self._seen: tuple[str, int] | None = None
@@ -62,9 +54,9 @@ class Cache:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         database = _connect(path)
         if database is None:
-            _delete(path)
-            database = duckdb.connect(str(path))
-            _create(database)
+            delete(path)
+            database = duckdb.connect(str(path), config=_CONFIGURATION)
+            cache_tables.create(database)
         return cls(database)
 
     def __enter__(self) -> Self:
@@ -117,14 +109,14 @@ class Cache:
     def _build(self, source: Connection) -> int:
         """Everything anew, a piece at a time. Not believed before the end: until then there is no position."""
         with _Transaction(self._database):
-            _forget(self._database)
+            cache_tables.forget(self._database)
         zones = feed.zones(source)
-        pieces = [piece for organization, _ in zones for piece in feed.whole(source, organization)]
-        for piece, file in _read_ahead(source, pieces):
+        batches = [(piece,) for organization, _ in zones for piece in feed.whole(source, organization)]
+        for _, file in _read_ahead(source, batches):
             with _Transaction(self._database):
-                _add(self._database, piece, file)
+                cache_tables.add(self._database, file)
         with _Transaction(self._database):
-            _keep_zones(self._database, zones)
+            cache_tables.keep_zones(self._database, zones)
         return len(zones)
 
     def _update(self, source: Connection, changes: feed.Changed) -> int:
@@ -132,10 +124,11 @@ class Cache:
         pieces = feed.pieces(source, changes, without=self._taken)
         if pieces:
             with _Transaction(self._database):
-                for piece, file in _read_ahead(source, pieces):
-                    _remove(self._database, piece)
-                    _add(self._database, piece, file)
-                _keep_zones(self._database, feed.zones(source))
+                for batch, file in _read_ahead(source, feed.batches(pieces)):
+                    for piece in batch:
+                        cache_tables.remove(self._database, piece)
+                    cache_tables.add(self._database, file)
+                cache_tables.keep_zones(self._database, feed.zones(source))
         return sum(len(piece.days) for piece in pieces)
 
     def _remember(self, position: feed.Position) -> None:
@@ -165,7 +158,7 @@ def _connect(path: Path) -> duckdb.DuckDBPyConnection | None:
     if not path.exists():
         return None
     try:
-        database = duckdb.connect(str(path))
+        database = duckdb.connect(str(path), config=_CONFIGURATION)
     except duckdb.IOException as error:
         if "lock" in str(error):
             raise CacheInUse(f"{path} is in use by another process.") from None
@@ -173,7 +166,7 @@ def _connect(path: Path) -> duckdb.DuckDBPyConnection | None:
     except duckdb.Error:
         return None
     try:
-        if database.execute("select version from analytics.layout").fetchone() == (VERSION,):
+        if database.execute("select version from analytics.layout").fetchone() == (cache_tables.VERSION,):
             return database
     except duckdb.Error:
         pass
@@ -181,95 +174,32 @@ def _connect(path: Path) -> duckdb.DuckDBPyConnection | None:
     return None
 
 
-def _delete(path: Path) -> None:
+def delete(path: Path) -> None:
+    """The file, and its log."""
     for file in (path, path.with_name(path.name + ".wal")):
         file.unlink(missing_ok=True)
 
 
-def _create(database: duckdb.DuckDBPyConnection) -> None:
-    for statement in (
-        "create schema analytics",
-        "create table analytics.layout (version integer)",
-        "create table analytics.position (origin text, horizon bigint)",
-        "create table analytics.organizations (organization text, timezone text)",
-        *(_create_table(table.fullname, columns) for table, columns in _TABLES.items()),
-        f"insert into analytics.layout values ({VERSION})",
-    ):
-        database.execute(statement)
-
-
-def _forget(database: duckdb.DuckDBPyConnection) -> None:
-    """Tables made anew give their place in the file back, which emptied ones would not."""
-    for table, columns in _TABLES.items():
-        database.execute(f"drop table {table.fullname}")
-        database.execute(_create_table(table.fullname, columns))
-    database.execute("delete from analytics.position")
-    database.execute("delete from analytics.organizations")
-
-
-def _create_table(name: str, columns: Mapping[str, str]) -> str:
-    listed = ", ".join(f'"{column}" {kind}' for column, kind in columns.items())
-    return f"create table {name} ({listed})"
-
-
-def _read_ahead(source: Connection, pieces: Iterable[feed.Piece]) -> Iterator[tuple[feed.Piece, str]]:
-    """Each piece and the file of its runs: the record is read on while a piece is taken in."""
+def _read_ahead(source: Connection, batches: Iterable[feed.Batch]) -> Iterator[tuple[feed.Batch, str]]:
+    """Each batch and the file of its runs: the record is read on while a batch is taken in."""
     with ThreadPoolExecutor(1, "feed") as reader:
-        coming = deque[tuple[feed.Piece, Future[IO[bytes]]]]()
-        for piece in list(pieces):
-            coming.append((piece, reader.submit(_file_of, source, piece)))
+        coming = deque[tuple[feed.Batch, Future[IO[bytes]]]]()
+        for batch in batches:
+            coming.append((batch, reader.submit(_file_of, source, batch)))
             if len(coming) > 1:
                 yield from _taken(coming)
         while coming:
             yield from _taken(coming)
 
 
-def _taken(coming: deque[tuple[feed.Piece, Future[IO[bytes]]]]) -> Iterator[tuple[feed.Piece, str]]:
-    piece, reading = coming.popleft()
+def _taken(coming: deque[tuple[feed.Batch, Future[IO[bytes]]]]) -> Iterator[tuple[feed.Batch, str]]:
+    batch, reading = coming.popleft()
     with reading.result() as file:
-        yield piece, file.name
+        yield batch, file.name
 
 
-def _file_of(source: Connection, piece: feed.Piece) -> IO[bytes]:
-    file = NamedTemporaryFile(suffix=".csv")  # noqa: SIM115 - who takes the piece closes it
-    feed.copy_runs(source, piece, file)
+def _file_of(source: Connection, batch: feed.Batch) -> IO[bytes]:
+    file = NamedTemporaryFile(suffix=".csv")  # noqa: SIM115 - who takes the batch closes it
+    for piece in batch:
+        feed.copy_runs(source, piece, file)
     return file
-
-
-def _remove(database: duckdb.DuckDBPyConnection, piece: feed.Piece) -> None:
-    """The runs of a piece, and its part of each cube."""
-    days = "" if piece.whole else " and day in (select unnest($2))"
-    values = [piece.organization] if piece.whole else [piece.organization, list(piece.days)]
-    for table in _TABLES:
-        database.execute(f"delete from {table.fullname} where organization = $1{days}", values)
-
-
-def _keep_zones(database: duckdb.DuckDBPyConnection, zones: list[tuple[str, str]]) -> None:
-    database.execute("delete from analytics.organizations")
-    if zones:
-        database.executemany("insert into analytics.organizations values ($1, $2)", zones)
-
-
-def _add(database: duckdb.DuckDBPyConnection, piece: feed.Piece, file: str) -> None:
-    """The runs of a piece from a file, and what they add up to in each cube."""
-    database.execute(_INSERT, [file])
-    for cube in reversed(CUBES):
-        source = source_of(cube)
-        pieces = (source.c.organization == piece.organization, source.c.day.in_(piece.days))
-        held = render(added_up(cube, [column.name for column in cube.c], source, *pieces))
-        order = ", ".join(f'"{name}"' for name in dimensions_of(cube))
-        database.execute(f"insert into {cube.fullname} {held.text} order by {order}", held.values)
-
-
-_DERIVED = {
-    "day": "local::date",
-    "hour": "date_trunc('hour', local)",
-    "duration_us": "case when status <> 'running' then epoch_us(ended_at) - epoch_us(started_at) end",
-}
-_INSERT = f"""
-insert into analytics.local_runs
-select {", ".join(_DERIVED.get(name, "") + f' "{name}"' for name in _TABLES[local_runs])}
-from read_csv($1, header = false, auto_detect = false, nullstr = '', allow_quoted_nulls = false,
-              delim = ',', quote = '"', escape = '"', columns = {_READ!r})
-order by {ORDER}
-"""

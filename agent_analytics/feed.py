@@ -1,7 +1,7 @@
 """What the record tells those who follow it: what changed since they last looked, and the runs of whole days as CSV."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import IO
@@ -21,6 +21,7 @@ _KEPT_BACK = ("run_id", "cost_source", "error_message", "attributes", "updated_a
 SENT = tuple(column.name for column in runs.c if column.name not in _KEPT_BACK)
 LOCAL = "local"
 
+Batch = tuple["Piece", ...]
 Changed = dict[int, tuple[str, date | None]]
 
 
@@ -35,11 +36,12 @@ class Position:
 
 @dataclass(frozen=True)
 class Piece:
-    """Some days of an organization. `whole`: the first of all of its days, so that what is held of it goes."""
+    """Some days of an organization. `whole`: the first part of all of its days, so that what is held of it goes."""
 
     organization: str
     days: tuple[date, ...]
     whole: bool = False
+    part_of_whole: bool = False
 
 
 def position(source: Connection) -> Position:
@@ -91,10 +93,17 @@ def whole(source: Connection, organization: str) -> Iterator[Piece]:
         days.append(day)
         runs += count
         if runs >= RUNS_AT_A_TIME:
-            yield Piece(organization, tuple(days), first)
+            yield Piece(organization, tuple(days), first, True)
             days, runs, first = [], 0, False
     if days or first:
-        yield Piece(organization, tuple(days), first)
+        yield Piece(organization, tuple(days), first, True)
+
+
+def batches(pieces: Iterable[Piece]) -> list[Batch]:
+    """Days of many organizations are read as one; each part of a whole organization by itself."""
+    every = list(pieces)
+    days = tuple(piece for piece in every if not piece.part_of_whole)
+    return [*([days] if days else []), *((piece,) for piece in every if piece.part_of_whole)]
 
 
 def copy_runs(source: Connection, piece: Piece, file: IO[bytes]) -> None:
@@ -104,23 +113,25 @@ def copy_runs(source: Connection, piece: Piece, file: IO[bytes]) -> None:
     """
     if not piece.days:
         return
-    # The instants around the days let the index help.
-    start, end = piece.days[0] - timedelta(days=1), piece.days[-1] + timedelta(days=2)
-    values = map(sql.Literal, (start, end, piece.organization, list(piece.days)))
     columns = sql.SQL(", ").join(sql.Identifier("runs", name) for name in SENT)
+    values = map(sql.Literal, (piece.organization, list(piece.days), piece.days[0], piece.days[-1] + timedelta(days=1)))
     with source.cursor().copy(_COPY.format(columns, *values)) as copy:
         for block in copy:
             file.write(block)
     file.flush()
 
 
+# The day decides; the instants around the days, some hours wider for changes of the clocks, let the index help.
 _COPY = sql.SQL(
     """
     copy (
-      select {}, timezone(organizations.timezone, runs.started_at)
+      select {0}, timezone(organizations.timezone, runs.started_at)
       from analytics.runs join analytics.organizations using (organization)
-      where runs.started_at >= {} and runs.started_at < {} and organization = {}
-        and timezone(organizations.timezone, runs.started_at)::date = any ({})
+      where organization = {1} and timezone(organizations.timezone, runs.started_at)::date = any ({2})
+        and runs.started_at >= (select timezone(timezone, {3}::timestamp) from analytics.organizations
+                                where organization = {1}) - interval '3 hours'
+        and runs.started_at < (select timezone(timezone, {4}::timestamp) from analytics.organizations
+                               where organization = {1}) + interval '3 hours'
     ) to stdout csv
     """
 )

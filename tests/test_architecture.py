@@ -37,7 +37,7 @@ ROOMS = {
     "starlette": ("serving/api/", "demo/provider.py"),
     "supervisor": ("serving/processes.py",),
     "altair": ("charts.py",),
-    "duckdb": ("cache.py", "serving/api/engines.py"),
+    "duckdb": ("cache.py", "cache_tables.py", "serving/api/engines.py"),
     "alembic": ("migrations/",),
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))

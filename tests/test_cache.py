@@ -111,7 +111,7 @@ def test_a_file_of_another_version_is_made_anew(record: Record, path: Path, monk
     ingest(record, [a_run("a")])
     with Cache.open(path) as cache:
         cache.follow(record)
-    monkeypatch.setattr("agent_analytics.cache.VERSION", 99)
+    monkeypatch.setattr("agent_analytics.cache_tables.VERSION", 99)
     with Cache.open(path) as cache:
         assert (cache.follow(record), counted(cache)) == (1, 1)
 

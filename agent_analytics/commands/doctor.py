@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
+from agent_analytics.catalog import MEASURES
 from agent_analytics.commands.asking import asking, record_of
 from agent_analytics.compile import Row
 from agent_analytics.errors import AgentAnalyticsError
@@ -19,7 +20,7 @@ from agent_analytics.store import Record
 
 # Runs may come in between the two questions: only a difference that stays is one.
 TRIES = 5
-MEASURES = ("runs", "succeeded", "failed", "input_tokens", "output_tokens", "cost")
+ADDING = tuple(name for name, measure in MEASURES.items() if measure.adds)
 
 
 def add_options(parser: argparse.ArgumentParser, name: str) -> None:
@@ -61,17 +62,18 @@ def _server(record: Record) -> str:
 
 
 def _compare(settings: Settings, organization: str) -> str:
-    """The last 366 days of one organization, from both engines."""
+    """Every figure that adds up, of each of the last 366 days of one organization, from both engines."""
     today = datetime.now(UTC).date()
-    query = Query(MEASURES, period=Days(today - timedelta(days=MOST_DAYS - 1), today))
+    query = Query(ADDING, ["day"], period=Days(today - timedelta(days=MOST_DAYS - 1), today))
     for _ in range(TRIES):
-        cached, recorded = (_figures(settings, organization, engine, query) for engine in ("cache", "record"))
+        cached, recorded = (_rows(settings, organization, engine, query) for engine in ("cache", "record"))
         if cached == recorded:
-            return f"equals the record ({cached[0]:,} runs)"
+            return f"equals the record ({sum(row[1] for row in cached):,} runs in {MOST_DAYS} days)"
         time.sleep(1)
-    raise AgentAnalyticsError(f"the cache says {cached}, the record {recorded}; delete <home>/cache to rebuild it.")
+    day, *_ = min(set(cached) ^ set(recorded), key=lambda row: row[0])
+    raise AgentAnalyticsError(f"differs from the record, first on {day}; delete <home>/cache to have it made anew.")
 
 
-def _figures(settings: Settings, organization: str, engine: str, query: Query) -> Row:
+def _rows(settings: Settings, organization: str, engine: str, query: Query) -> tuple[Row, ...]:
     with asking(settings, Principal("ORG_ADMIN", organization), engine) as ask:
-        return ask(query).rows[0]
+        return ask(query).rows

@@ -2,15 +2,20 @@
 
 import logging
 import threading
+from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Self
 
 import duckdb
 import psycopg
 
-from agent_analytics.asking import Engine
-from agent_analytics.cache import Cache
+from agent_analytics.answer import Answer
+from agent_analytics.asking import Engine, answers
+from agent_analytics.cache import Cache, delete
 from agent_analytics.errors import AgentAnalyticsError, QueryError, unknown
+from agent_analytics.query import Query
+from agent_analytics.scope import Scope
 from agent_analytics.store import Record
 
 FOLLOW_EVERY = 0.5
@@ -19,17 +24,19 @@ log = logging.getLogger(__name__)
 
 
 class Engines:
-    """Both engines; answers come from the record until the cache has read it once."""
+    """Both engines; answers come from the record until the cache has read it once, and whenever it fails."""
 
-    def __init__(self, record: Record, cache: Cache) -> None:
+    def __init__(self, record: Record, file: Path) -> None:
         self.record = record
-        self.cache = cache
+        self.cache = Cache.open(file)
+        self._file = file
+        self._broken = threading.Event()
         self._stopping = threading.Event()
         self._follower = threading.Thread(target=self._follow, name="cache-follower", daemon=True)
 
     @classmethod
     def open(cls, url: str, home: Path) -> Self:
-        return cls(Record(url, home), Cache.open(home / "cache" / "runs.duckdb"))
+        return cls(Record(url, home), home / "cache" / "runs.duckdb")
 
     def start(self) -> None:
         self._follower.start()
@@ -44,13 +51,39 @@ class Engines:
         """The engine of that name, or the quickest that is ready."""
         if name is not None and name not in ENGINES:
             raise QueryError(unknown("engine", name, ENGINES))
-        return self.record if name == "record" or not self.cache.ready else self.cache
+        ready = self.cache.ready and not self._broken.is_set()
+        return self.cache if name != "record" and ready else self.record
+
+    def answers(self, queries: Sequence[Query], scope: Scope, now: datetime, name: str | None = None) -> list[Answer]:
+        """From the engine of that name, or the quickest; from the record where the cache fails."""
+        engine = self.pick(name)
+        try:
+            return answers(queries, scope, engine, now)
+        except duckdb.Error as error:
+            self._doubt(error)
+            return answers(queries, scope, self.record, now)
+
+    def _doubt(self, error: duckdb.Error) -> None:
+        """Whatever is wrong with the file, it is made anew; a question that is too large says nothing of the file."""
+        log.warning("The cache failed: %s", str(error).splitlines()[0])
+        if not isinstance(error, duckdb.OutOfMemoryException):
+            self._broken.set()
 
     def _follow(self) -> None:
         """Outlive whatever happens to the record: the next round tries again."""
         while not self._stopping.is_set():
             try:
+                if self._broken.is_set():
+                    self._renew()
                 self.cache.follow(self.record)
-            except (AgentAnalyticsError, psycopg.Error, duckdb.Error) as error:
+            except duckdb.Error as error:
+                self._doubt(error)
+            except (AgentAnalyticsError, psycopg.Error) as error:
                 log.warning("The cache could not follow the record: %s", str(error).splitlines()[0])
             self._stopping.wait(FOLLOW_EVERY)
+
+    def _renew(self) -> None:
+        self.cache.close()
+        delete(self._file)
+        self.cache = Cache.open(self._file)
+        self._broken.clear()
