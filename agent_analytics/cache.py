@@ -21,9 +21,11 @@ from agent_analytics.compile import Run
 from agent_analytics.errors import ServiceError
 from agent_analytics.store import Connection, Record
 
-
 # What a change costs is written to a log first; a checkpoint stops the following for a second, so it comes seldom.
-_CONFIGURATION: dict[str, str | bool | int | float | list[str]] = {"memory_limit": "1GB", "checkpoint_threshold": "256MB"}
+_CONFIGURATION: dict[str, str | bool | int | float | list[str]] = {
+    "memory_limit": "1GB",
+    "checkpoint_threshold": "256MB",
+}
 
 
 class CacheInUse(ServiceError):

@@ -16,6 +16,7 @@ COMMANDS = {
     "migrate": ("migrate", "bring the database to the current schema"),
     "ingest": ("ingest", "read files of runs"),
     "query": ("query", "ask a question"),
+    "export": ("export", "write the runs behind an answer to a file"),
     "organization": ("organization", "list organizations, or set one's name and time zone"),
     "doctor": ("doctor", "check the installation"),
 }

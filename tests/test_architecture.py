@@ -9,25 +9,9 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "agent_analytics"
 ORDER = (
     *("errors", "settings", "keys", "period", "tables", "migrations"),
-    *(
-        "scope",
-        "counting",
-        "catalog",
-        "query",
-        "cubes",
-        "compile",
-        "store",
-        "organizations",
-        "cache",
-        "answer",
-        "rows",
-        "asking",
-        "what_changed",
-        "output",
-        "export",
-        "client",
-    ),
-    *("ingest", "figures", "series", "charts", "widgets", "page"),
+    *("scope", "counting", "catalog", "query", "cubes", "compile", "scans"),
+    *("store", "organizations", "feed", "cache_tables", "cache", "answer", "rows", "asking", "what_changed"),
+    *("output", "export", "client", "ingest", "figures", "series", "charts", "widgets", "page"),
     *("serving", "demo", "commands", "cli"),
 )
 ROOMS = {

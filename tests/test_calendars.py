@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from reference import TIMES, local
 
 from agent_analytics.ingest import ingest_runs, open_source
 from agent_analytics.organizations import set_organization
@@ -20,6 +19,7 @@ from agent_analytics.query import Query
 from agent_analytics.scope import parse_principal, scope_of
 from agent_analytics.store import Record
 from given import a_run, ingest
+from reference import TIMES, local
 
 LATER = datetime(2027, 1, 1, tzinfo=UTC)
 HALF_HOUR, HOUR, DAY = timedelta(minutes=30), timedelta(hours=1), timedelta(days=1)

@@ -9,7 +9,6 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from reference import Run, key_of, measured, started
 
 from agent_analytics.answer import Answer
 from agent_analytics.catalog import MEASURES
@@ -17,6 +16,7 @@ from agent_analytics.period import Days, Last, resolve
 from agent_analytics.query import Query
 from agent_analytics.store import Record
 from given import NOW, any_runs, two_organizations
+from reference import Run, key_of, measured, started
 
 ZONE = "Europe/Berlin"
 RUNS = any_runs("acme")

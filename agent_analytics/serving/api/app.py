@@ -6,24 +6,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from agent_analytics.answer import encode
-from agent_analytics.asking import answers
-from agent_analytics.errors import Forbidden
 from agent_analytics.query import Query
-from agent_analytics.scope import Principal, scope_of
-from agent_analytics.serving import tokens
-from agent_analytics.serving.api import problems
+from agent_analytics.scope import scope_of
+from agent_analytics.serving.api import exports, problems
+from agent_analytics.serving.api.bearer import Asking
 from agent_analytics.serving.api.engines import Engines
 
 PREFIX = "/services/api"
 MOST_QUERIES = 50
 router = APIRouter(prefix=PREFIX)
-_bearer = HTTPBearer(auto_error=False)
 
 
 class Asked(BaseModel):
@@ -40,6 +36,7 @@ def create(engines: Engines, home: Path) -> FastAPI:
     app.state.engines = engines
     app.state.home = home
     app.include_router(router)
+    app.include_router(exports.router, prefix=PREFIX)
     problems.install(app)
     return app
 
@@ -51,28 +48,23 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.engines.stop()
 
 
-def principal(
-    request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
-) -> Principal:
-    """Whom the bearer token speaks for."""
-    try:
-        return tokens.verify(request.app.state.home, credentials.credentials if credentials else "", datetime.now(UTC))
-    except Forbidden as error:
-        raise HTTPException(401, str(error), {"www-authenticate": "Bearer"}) from None
-
-
 @router.post("/v1/query")
-def query(request: Request, asked: Asked, asking: Annotated[Principal, Depends(principal)]) -> Response:
-    """Every query's answer, within the bearer's scope."""
+def query(request: Request, asked: Asked, asking: Asking) -> Response:
+    """Every query's answer, within the bearer's scope; of a single query also as CSV or Arrow, if that is accepted."""
+    write = exports.writer(request.headers.get("accept", ""), len(asked.queries))
     queries = [Query.from_json(data) for data in asked.queries]
-    engine = request.app.state.engines.pick(asked.engine)
-    scope, now = scope_of(asking), datetime.now(UTC)
-    found = [each.to_json() for each in answers(queries, scope, engine, now)]
-    return Response(encode({"answers": found}), media_type="application/json", headers={"cache-control": "no-store"})
+    found = request.app.state.engines.answers(queries, scope_of(asking), datetime.now(UTC), asked.engine)
+    if write is not None:
+        return write(found[0])
+    return Response(
+        encode({"answers": [each.to_json() for each in found]}),
+        media_type="application/json",
+        headers={"cache-control": "no-store"},
+    )
 
 
 @router.get("/v1/freshness")
-def freshness(request: Request, asking: Annotated[Principal, Depends(principal)]) -> dict[str, Any]:
+def freshness(request: Request, asking: Asking) -> dict[str, Any]:
     """Up to which instant the figures count what was committed."""
     engine = request.app.state.engines.pick(None)
     return {"as_of": engine.as_of(datetime.now(UTC)), "engine": engine.name}
