@@ -7,27 +7,30 @@ for the whole page. Medians of several calls; each peer answers the same page ov
 import argparse
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
+import psutil
 
 from agent_analytics.asking import answers
 from agent_analytics.cache import Cache
-from agent_analytics.compile import Row, Statement
+from agent_analytics.compile import Row, Run, Statement
 from agent_analytics.period import Days
 from agent_analytics.query import Query
 from agent_analytics.scope import Principal, scope_of
 from agent_analytics.serving import postgres
 from agent_analytics.settings import Settings
-from benchmarks import generator, panels, peers, platform
+from benchmarks import exports, follow, generator, panels, peers, platform
 from benchmarks.table import table
 
 TIMES = 15
 NOW = datetime.combine(generator.END, datetime.min.time(), UTC) + timedelta(hours=20)
 Milliseconds = float
-QUESTIONS = (
+Question = tuple[str, str, int, Mapping[str, list[str]]]
+QUESTIONS: tuple[Question, ...] = (
     ("largest organization, 30 days", generator.LARGEST, 30, {}),
     ("largest organization, 90 days", generator.LARGEST, 90, {}),
     ("largest organization, 365 days", generator.LARGEST, 365, {}),
@@ -54,11 +57,17 @@ class Timed(Cache):
 
     seconds = 0.0
 
-    def run(self, statement: Statement, organization: str | None) -> list[Row]:
-        start = time.perf_counter()
-        rows = super().run(statement, organization)
-        self.seconds += time.perf_counter() - start
-        return rows
+    @contextmanager
+    def reading(self, organization: str | None) -> Iterator[Run]:
+        with super().reading(organization) as run:
+
+            def timed(statement: Statement) -> list[Row]:
+                start = time.perf_counter()
+                rows = run(statement)
+                self.seconds += time.perf_counter() - start
+                return rows
+
+            yield timed
 
 
 def statements(cache: Timed, organization: str, queries: list[Query]) -> Milliseconds:
@@ -71,7 +80,7 @@ def statements(cache: Timed, organization: str, queries: list[Query]) -> Millise
     return statistics.median(taken)
 
 
-def ours(cache: Timed, settings: Settings | None = None) -> Iterator[tuple[str, Milliseconds, Milliseconds]]:
+def ours(cache: Timed) -> Iterator[tuple[str, Milliseconds, Milliseconds]]:
     """Each question, the time of its statements, and of the period before's."""
     for name, organization, count, where in QUESTIONS:
         period = days(count)
@@ -98,14 +107,16 @@ def others(settings: Settings, parquet: Path) -> dict[str, list[Milliseconds]]:
         ("DuckDB on Parquet, a statement a panel", peers.Parquet(parquet, together=False), 5),
         ("DuckDB on Parquet, GROUPING SETS", peers.Parquet(parquet, together=True), 5),
     ):
-        found[name] = [_asked(peer.page, *question[1:], times) for question in QUESTIONS]
+        found[name] = [_asked(peer.page, question, times) for question in QUESTIONS]
     in_memory = {each: peers.Polars(parquet, each) for each in {question[1] for question in QUESTIONS}}
-    found["polars, in memory"] = [_asked(in_memory[question[1]].page, *question[1:], 5) for question in QUESTIONS]
+    found["polars, in memory"] = [_asked(in_memory[question[1]].page, question, 5) for question in QUESTIONS]
     return found
 
 
-def _asked(page: Callable[..., object], organization: str, count: int, where: object, times: int) -> Milliseconds:
-    page(organization, days(count), where)
+def _asked(page: Callable[..., object], question: Question, times: int) -> Milliseconds:
+    _, organization, count, where = question
+    if times > 1:
+        page(organization, days(count), where)
     return median(lambda: page(organization, days(count), where), times)
 
 
@@ -131,25 +142,47 @@ def report(measured: list[tuple[str, float, float]], http: list[float], peer: di
     return table(head, rows)
 
 
+def growth(settings: Settings) -> Milliseconds:
+    """The organization of fixed size, in a record of a tenth of the size."""
+    with platform.api(settings):
+        pass
+    with cache_of(settings) as cache:
+        return statements(cache, generator.MEDIUM, panels.page(days(365)))
+
+
+@contextmanager
+def cache_of(settings: Settings) -> Iterator[Timed]:
+    with Timed.open(settings.home / "cache" / "runs.duckdb") as cache, platform.reader(settings) as record:
+        cache.follow(record)
+        yield cache
+
+
 def main(runs: int = platform.RUNS) -> str:
-    with platform.record(generator.sizes(runs)) as settings:
+    sizes = generator.sizes(runs)
+    with platform.record(sizes) as settings:
         with platform.api(settings) as (process, seconds):
+            file = settings.home / "cache" / "runs.duckdb"
+            built = (f"{seconds:.0f} s", f"{file.stat().st_size / 1e6:.0f} MB", memory(process))
             http = over_http(settings)
-            memory = process.memory_full_info().pss / 1e6
-        file = settings.home / "cache" / "runs.duckdb"
-        built = (f"{seconds:.0f} s", f"{file.stat().st_size / 1e6:.0f} MB", f"{memory:.0f} MB")
-        with Timed.open(file) as cache, platform.reader(settings) as record:
-            cache.follow(record)
+            built = (*built, memory(process))
+            exported = exports.measure(settings, process)
+            followed = follow.measure(settings, process)
+        with cache_of(settings) as cache:
             measured = list(ours(cache))
         parquet = parquet_of(file, settings.home / "runs.parquet")
-        import psycopg
+        peers.index(postgres.record_url(settings))
+        pages = report(measured, http, others(settings, parquet))
+    small = {generator.MEDIUM: sizes[generator.MEDIUM], "org-02": max(1, runs // 10 - sizes[generator.MEDIUM])}
+    with platform.record(small) as settings:
+        tenth = growth(settings)
+    ratio = measured[-1][1] / tenth
+    grown = f"From a tenth of the runs to all: {ratio:.2f} times as long for the organization of fixed size."
+    head = (f"cache of {runs:,} runs", "built in", "file", "API's memory (PSS) then", "after the pages")
+    return "\n\n".join((pages, grown, table(head, [("", *built)]), followed, exported))
 
-        with psycopg.connect(postgres.record_url(settings), autocommit=True) as connection:
-            connection.execute(peers.INDEX)
-            connection.execute("vacuum analyze analytics.runs")
-        found = report(measured, http, others(settings, parquet))
-    sizes = table((f"cache of {runs:,} runs", "built in", "file", "API's memory (PSS)"), [("", *built)])
-    return f"{found}\n\n{sizes}"
+
+def memory(process: psutil.Process) -> str:
+    return f"{process.memory_full_info().pss / 1e6:.0f} MB"
 
 
 if __name__ == "__main__":

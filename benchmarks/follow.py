@@ -1,11 +1,10 @@
 """How soon a committed run is in an answer, while 1,000 runs a second are taken in on top of ten million.
 
-`python -m benchmarks.follow [--runs N] [--seconds S]`. Every tenth of a second 100 runs are ingested and committed,
+A part of `python -m benchmarks.answers`. Every tenth of a second 100 runs are ingested and committed,
 three in four of them for the busiest day of the largest organization, the others for other organizations; somebody
 asks the API all the while up to which instant its answers count. The API reads its cache's pieces again meanwhile.
 """
 
-import argparse
 import random
 import threading
 import time
@@ -15,6 +14,7 @@ from statistics import median, quantiles
 from typing import Any
 
 import httpx2
+import psutil
 
 from agent_analytics.ingest import from_dicts, ingest_runs
 from agent_analytics.scope import Principal
@@ -83,7 +83,7 @@ def commits(settings: Settings, seconds: int) -> list[float]:
     return found
 
 
-def measure(settings: Settings, seconds: int) -> tuple[list[Seconds], float]:
+def watched(settings: Settings, seconds: int) -> tuple[list[Seconds], float]:
     """How long each commit took to be seen, and how many runs a second were taken in."""
     watch = Watch(settings)
     watch.start()
@@ -98,12 +98,12 @@ def measure(settings: Settings, seconds: int) -> tuple[list[Seconds], float]:
     return [each for each in waited if each is not None], rate
 
 
-def main(runs: int = platform.RUNS, seconds: int = 60) -> str:
-    with platform.record(generator.sizes(runs)) as settings, platform.api(settings) as (process, _):
-        before = process.memory_full_info().pss
-        waited, rate = measure(settings, seconds)
-        memory = process.memory_full_info().pss
-        file = (settings.home / "cache" / "runs.duckdb").stat().st_size
+def measure(settings: Settings, process: psutil.Process, seconds: int = 60) -> str:
+    """As a table, with what following costs the API."""
+    before = process.memory_full_info().pss
+    waited, rate = watched(settings, seconds)
+    memory = process.memory_full_info().pss
+    file = (settings.home / "cache" / "runs.duckdb").stat().st_size
     p99 = quantiles(waited, n=100)[98]
     head = (
         "committed → in an answer",
@@ -116,11 +116,3 @@ def main(runs: int = platform.RUNS, seconds: int = 60) -> str:
     )
     figures = (f"{median(waited):.2f}", f"{p99:.2f}", f"{max(waited):.2f}", f"{rate:,.0f}")
     return table(head, [("", *figures, f"{before / 1e6:.0f}, {memory / 1e6:.0f} MB", f"{file / 1e6:.0f} MB")])
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=platform.RUNS)
-    parser.add_argument("--seconds", type=int, default=60)
-    arguments = parser.parse_args()
-    print(main(arguments.runs, arguments.seconds))
