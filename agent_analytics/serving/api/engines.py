@@ -18,7 +18,7 @@ from agent_analytics.query import Query
 from agent_analytics.scope import Scope
 from agent_analytics.store import Record
 
-FOLLOW_EVERY = 0.5
+FOLLOW_EVERY = 0.1
 ENGINES = ("cache", "record")
 log = logging.getLogger(__name__)
 
