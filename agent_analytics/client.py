@@ -9,7 +9,9 @@ import httpx2
 
 from agent_analytics.answer import Answer, decode, encode
 from agent_analytics.errors import AgentAnalyticsError, Forbidden, QueryError, ServiceError
-from agent_analytics.query import Query
+from agent_analytics.period import Period
+from agent_analytics.query import Filters, Query
+from agent_analytics.what_changed import Change, question, what_changed
 
 API_URL = "AGENT_ANALYTICS_API_URL"
 TOKEN_FILE = "AGENT_ANALYTICS_TOKEN_FILE"  # noqa: S105 - the name of a variable
@@ -30,6 +32,11 @@ class Session:
         """All answers in one call. Raises QueryError, Forbidden or ServiceError."""
         asked = {"queries": [query.to_json() for query in queries], "engine": engine}
         return [Answer.from_json(answer) for answer in self._post("/v1/query", asked)["answers"]]
+
+    def what_changed(self, period: Period, where: Mapping[str, Sequence[str | None]] | Filters = ()) -> Change:
+        """Why cost and runs of a period differ from those of the period before it."""
+        before, after = self.answers([question(period, where, before=True), question(period, where)])
+        return what_changed(before, after)
 
     def _post(self, path: str, body: dict[str, Any]) -> Any:
         headers = {"authorization": f"Bearer {self._token()}", "content-type": "application/json"}

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Context, Decimal
-from itertools import pairwise, permutations
+from itertools import pairwise
 from math import prod
 from operator import mul
 from typing import Any, NamedTuple
@@ -16,18 +16,16 @@ from agent_analytics.answer import Answer
 from agent_analytics.errors import QueryError
 from agent_analytics.period import Period
 from agent_analytics.query import Filters, Query
+from agent_analytics.rounding import FINE, Shares, added_up, rounded
 
 FACTORS = ("volume", "mix", "failures", "tokens_per_run", "price")
 RUN_FACTORS = FACTORS[:2]
 
 _MEASURES = ("runs", "input_tokens", "output_tokens", "input_cost", "output_cost", "cost")
 _EXACT = Context(prec=100)
-# Parts are counted in so fine shares of a nano-dollar that cutting off what is finer cannot add up to the blur.
-_FINE, _BLUR = 2**128, 2**32
 
 _Cell = tuple[str | None, str | None]
 _Parts = tuple["Part", ...]
-_Shares = list[int]
 _Link = tuple[int, int]
 # From 1 by way of counts to an amount, before and after each: a link's ratio to the one above it is a factor.
 _Chain = tuple[_Link, ...]
@@ -75,9 +73,9 @@ class Change:
     run_contributions: tuple[Contribution, ...]
 
 
-def question(period: Period, where: Mapping[str, Iterable[str | None]] | Filters = ()) -> Query:
-    """What must be asked of each period. Raises QueryError for filters that the catalog does not know."""
-    return Query(_MEASURES, ("agent_type", "model", "status"), where, period)
+def question(period: Period, where: Mapping[str, Iterable[str | None]] | Filters = (), before: bool = False) -> Query:
+    """What must be asked of each period, or of the one before it. Raises QueryError for unknown filters."""
+    return Query(_MEASURES, ("agent_type", "model", "status"), where, period, before=before)
 
 
 def what_changed(before: Answer, after: Answer) -> Change:
@@ -115,8 +113,12 @@ def what_changed(before: Answer, after: Answer) -> Change:
 
 def _check(before: Answer, after: Answer) -> None:
     queries, rows = (before.query, after.query), (*before.rows, *after.rows)
-    if any(query != question(query.period, query.where) for query in queries) or not all(row[3] for row in rows):
+    if any(query != question(query.period, query.where, query.before) for query in queries) or not all(
+        row[3] for row in rows
+    ):
         raise QueryError("What changed is told from two answers to what_changed.question(period, where).")
+    if (before.reason, before.zone) != (after.reason, after.zone):
+        raise QueryError("The two answers are of different people or places. Ask both as the same person.")
     if len({frozenset((name, frozenset(values)) for name, values in query.where) for query in queries}) > 1:
         raise QueryError("The two periods were asked with different filters. Use the same for both.")
 
@@ -194,23 +196,18 @@ def _run_chains(cell: _Cell, before: _Figures, after: _Figures) -> list[_Chain]:
 
 def _split(factors: tuple[str, ...], chains: dict[_Cell, list[_Chain]]) -> tuple[_Parts, tuple[Contribution, ...]]:
     """The parts of all cells' chains, and of each cell's."""
-    table = [_added_up(map(_shapley, own)) for own in chains.values()]
-    rounded = _rounded(table, [sum(chain[-1][1] - chain[-1][0] for chain in own) for own in chains.values()])
-    rows = zip(chains, rounded, strict=True)
+    table = [added_up(map(_shapley, own)) for own in chains.values()]
+    nanos = rounded(table, [sum(chain[-1][1] - chain[-1][0] for chain in own) for own in chains.values()])
+    rows = zip(chains, nanos, strict=True)
     found = [Contribution(*cell, _parts(factors, row), _amount(sum(row))) for cell, row in rows]
-    return _parts(factors, _added_up(rounded)), tuple(sorted(found, key=lambda each: abs(each.total), reverse=True))
+    return _parts(factors, added_up(nanos)), tuple(sorted(found, key=lambda each: abs(each.total), reverse=True))
 
 
 def _parts(factors: tuple[str, ...], nanos: list[int]) -> _Parts:
     return tuple(Part(factor, _amount(amount)) for factor, amount in zip(factors, nanos, strict=False))
 
 
-def _added_up(rows: Iterable[_Shares]) -> _Shares:
-    """Column by column; zeros where there are no rows."""
-    return [sum(column) for column in zip([0] * len(FACTORS), *rows, strict=False)]
-
-
-def _shapley(chain: _Chain) -> _Shares:
+def _shapley(chain: _Chain) -> Shares:
     """The Shapley value of each of five factors of a product, in fine shares.
 
     For a product it is the factor's difference, times the average of the product of the others on the straight way
@@ -239,61 +236,5 @@ def _ratios(above: _Link, below: _Link) -> tuple[int, int, int]:
 
 def _cut(dividend: int, divisor: int) -> int:
     """In fine shares, cut off towards zero: so a swap of the periods flips the sign and nothing else."""
-    shares = abs(dividend) * _FINE // divisor
+    shares = abs(dividend) * FINE // divisor
     return shares if dividend >= 0 else -shares
-
-
-def _rounded(table: list[_Shares], sums: list[int]) -> list[list[int]]:
-    """The table in whole nanos: each share up or down, and so each column's sum; each row adds up to its sum.
-
-    The columns' sums, negated, are one more row: then every column must add up to 0.
-    """
-    # Up is away from the first amount's sign, so that the same is rounded, whichever period comes first.
-    sign = -1 if next((share for row in table for share in row if share), 0) < 0 else 1
-    shares = [*table, [-share for share in _added_up(table)]]
-    pairs = [[divmod(sign * share + _BLUR, _FINE) for share in row] for row in shares]
-    floors = [[floor for floor, _ in row] for row in pairs]
-    rests = [[rest if rest > 2 * _BLUR else 0 for _, rest in row] for row in pairs]
-    missing = [sign * total - sum(row) for total, row in zip([*sums, -sum(sums)], floors, strict=True)]
-    raised = _raised(rests, missing)
-    _settle(rests, raised, [-floor - up for floor, up in zip(_added_up(floors), _added_up(raised), strict=True)])
-    return [[sign * sum(pair) for pair in zip(*rows, strict=True)] for rows in zip(floors[:-1], raised, strict=False)]
-
-
-def _raised(rests: list[_Shares], missing: list[int]) -> list[list[int]]:
-    """Which to round up (1): as many in each row as are missing, those with the largest remainders.
-
-    What a column has lost or won in the rows before counts too, which keeps its sum near.
-    """
-    owed, raised = [0] * len(FACTORS), []
-    for row, count in zip(rests, missing, strict=True):
-        owed = [known + rest for known, rest in zip(owed, row, strict=True)]
-        ranked = sorted((place for place, rest in enumerate(row) if rest), key=owed.__getitem__, reverse=True)
-        raised.append([int(place in ranked[:count]) for place in range(len(row))])
-        owed = [known - _FINE * up for known, up in zip(owed, raised[-1], strict=True)]
-    return raised
-
-
-def _settle(rests: list[_Shares], raised: list[list[int]], owed: list[int]) -> None:
-    """Exchange who is raised within rows until no column is owed any (negative: has too many)."""
-    while any(owed):
-        start = owed.index(min(owed))
-        ways: dict[int, list[tuple[int, int, int]]] = {start: []}
-        for row, giver, taker in _exchanges(rests, raised) * len(owed):
-            if giver in ways and taker not in ways:
-                ways[taker] = [*ways[giver], (row, giver, taker)]
-        # There always is one: bounds in whole numbers that fractions can meet, whole numbers can meet too.
-        end = next(place for place in ways if owed[place] > 0)
-        for row, giver, taker in ways[end]:
-            raised[row][giver], raised[row][taker] = 0, 1
-        owed[start], owed[end] = owed[start] + 1, owed[end] - 1
-
-
-def _exchanges(rests: list[_Shares], raised: list[list[int]]) -> list[tuple[int, int, int]]:
-    """In which rows which column can give to which other: (row, giver, taker)."""
-    return [
-        (row, giver, taker)
-        for row, (rest, ups) in enumerate(zip(rests, raised, strict=True))
-        for giver, taker in permutations(range(len(ups)), 2)
-        if ups[giver] and rest[taker] and not ups[taker]
-    ]

@@ -148,6 +148,14 @@ def forged(home: Path) -> dict[str, str]:
     }
 
 
+def test_what_changed_is_asked_in_one_call(api: Api, record: Record) -> None:
+    ingest(record, [a_run("earlier", started_at="2026-02-10T09:00:00Z", input_cost="0.001", output_cost="0")])
+    wait_for(lambda: api.session(ADMIN).answer(Query(["runs"], period=MARCH, before=True)).rows == ((1,),))
+    change = api.session(ADMIN).what_changed(MARCH)
+    assert (change.before.runs, change.after.runs) == (1, 2)
+    assert sum(part.amount for part in change.parts) == change.after.cost - change.before.cost == Decimal("0.008")
+
+
 @pytest.mark.parametrize(
     "kind",
     ["none", "nonsense", "expired", "of the future", "of another key", "by the public key", "unsigned", "changed"],

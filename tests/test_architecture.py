@@ -10,7 +10,18 @@ PACKAGE = Path(__file__).parent.parent / "agent_analytics"
 ORDER = (
     *("errors", "settings", "keys", "period", "tables", "migrations"),
     *("scope", "counting", "catalog", "query", "cubes", "compile", "scans"),
-    *("store", "organizations", "feed", "cache_tables", "cache", "answer", "rows", "asking", "what_changed"),
+    *(
+        "store",
+        "organizations",
+        "feed",
+        "cache_tables",
+        "cache",
+        "answer",
+        "rows",
+        "asking",
+        "rounding",
+        "what_changed",
+    ),
     *("output", "export", "client", "ingest", "figures", "series", "charts", "widgets", "page"),
     *("serving", "demo", "commands", "cli"),
 )

@@ -59,6 +59,15 @@ def test_csv_has_a_header_and_quotes_what_needs_it(run, record: Record) -> None:
     assert list(csv.reader(io.StringIO(out))) == [["team", "runs", "duration_p50"], ['a "b", c', "1", "300.0"]]
 
 
+def test_what_is_beyond_a_limit_and_what_was_before(run, record: Record) -> None:
+    """A flag each; the file and the screen say how many groups the rest are."""
+    ingest(record, [a_run("a"), a_run("b", team="Payments"), a_run("c", team=None), a_run("d", team=None)])
+    words = ("query", "runs", "--as", "ORG_ADMIN:acme", *MARCH)
+    limited = run(*words, "--by", "team", "--limit", "1", "--other", "--format", "csv")[1]
+    assert list(csv.reader(io.StringIO(limited))) == [["team", "runs"], ["", "2"], ["Other (2)", "2"]]
+    assert json.loads(run(*words, "--before", "--format", "json")[1]) == [{"runs": 0}]
+
+
 def test_filters_with_escapes_and_none(run, record: Record) -> None:
     ingest(record, [a_run("a", team="a,b=c"), a_run("b", team=None), a_run("c")])
     words = ("query", "runs", "--as", "ORG_ADMIN:acme", "--format", "json", *MARCH, "--where")

@@ -15,7 +15,8 @@ from agent_analytics.answer import Answer
 from agent_analytics.errors import QueryError
 from agent_analytics.period import Days, Last
 from agent_analytics.query import Query
-from agent_analytics.what_changed import _FINE, FACTORS, RUN_FACTORS, Change, Total, _rounded, question, what_changed
+from agent_analytics.rounding import FINE, rounded
+from agent_analytics.what_changed import FACTORS, RUN_FACTORS, Change, Total, question, what_changed
 from given import NOW
 
 NANO = Decimal("1e-9")
@@ -275,11 +276,11 @@ def test_rounding_holds_both_sums(quarters: list[list[int]]) -> None:
     """The example needs an exchange between columns after each row has been rounded by itself."""
     table = [[*row, -sum(row) % 4] for row in quarters]
     sums = [sum(row) // 4 for row in table]
-    found = _rounded([[quarter * _FINE // 4 for quarter in row] for row in table], sums)
+    found = rounded([[quarter * FINE // 4 for quarter in row] for row in table], sums)
     assert [sum(row) for row in found] == sums
-    for exact, rounded in zip([*table, *zip(*table, strict=True)], [*found, *zip(*found, strict=True)], strict=True):
-        assert abs(Fraction(sum(exact), 4) - sum(rounded)) < 1
-        assert all(abs(Fraction(one, 4) - other) < 1 for one, other in zip(exact, rounded, strict=True))
+    for exact, whole in zip([*table, *zip(*table, strict=True)], [*found, *zip(*found, strict=True)], strict=True):
+        assert abs(Fraction(sum(exact), 4) - sum(whole)) < 1
+        assert all(abs(Fraction(one, 4) - other) < 1 for one, other in zip(exact, whole, strict=True))
 
 
 def test_only_answers_to_its_question_are_compared() -> None:

@@ -18,6 +18,8 @@ def add_options(parser: argparse.ArgumentParser, name: str) -> None:
     parser.add_argument("--by", default="", metavar="DIM,DIM", help="what to split by, such as day or team")
     parser.add_argument("--order", metavar="NAME", help="a measure (greatest first) or a dimension (smallest first)")
     parser.add_argument("--limit", type=int, metavar="N", help="at most so many rows")
+    parser.add_argument("--other", action="store_true", help="with --limit: add up what is beyond it in one more row")
+    parser.add_argument("--before", action="store_true", help="of the period before, as long, or of its same part")
     parser.add_argument("--engine", choices=("cache", "record"), default="cache", help="who answers (default: cache)")
     parser.add_argument("--format", choices=tuple(output.FORMATS), default="table", help="default: table")
     parser.set_defaults(run=run)
@@ -48,6 +50,8 @@ def run(arguments: argparse.Namespace, settings: Settings) -> None:
         period(arguments),
         arguments.order,
         arguments.limit,
+        arguments.other,
+        arguments.before,
     )
     with asking(settings, principal, arguments.engine) as ask:
         found = ask(query)
