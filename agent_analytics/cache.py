@@ -40,7 +40,6 @@ class Cache:
 
     def __init__(self, database: duckdb.DuckDBPyConnection) -> None:
         self._database = database
-        cache_tables.prepare(database)
         self._writing = threading.Lock()
         self._as_of: datetime | None = None
         self._seen: tuple[str, int] | None = None

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from agent_analytics import feed
-from agent_analytics.compile import render
+from agent_analytics.compile import Statement, render
 from agent_analytics.cubes import CUBES, added_up, dimensions_of, source_of
 from agent_analytics.tables import local_runs, runs
 
@@ -33,7 +33,6 @@ _DERIVED = {
     "duration_us": "case when status <> 'running' then epoch_us(ended_at) - epoch_us(started_at) end",
 }
 _FROM_FILE = f"""
-insert into {_READY[local_runs].fullname}
 select {", ".join(_DERIVED.get(name, "") + f' "{name}"' for name in _COLUMNS[local_runs])}
 from read_csv($1, header = false, auto_detect = false, nullstr = '', allow_quoted_nulls = false,
               delim = ',', quote = '"', escape = '"', columns = {_READ!r})
@@ -51,12 +50,6 @@ def create(database: duckdb.DuckDBPyConnection) -> None:
         f"insert into analytics.layout values ({VERSION})",
     ):
         database.execute(statement)
-
-
-def prepare(database: duckdb.DuckDBPyConnection) -> None:
-    """The temporary tables, which belong to this connection."""
-    for table, columns in _COLUMNS.items():
-        database.execute(_create(f"temporary table {table.name}", columns))
 
 
 def forget(database: duckdb.DuckDBPyConnection) -> None:
@@ -83,15 +76,19 @@ def remove(database: duckdb.DuckDBPyConnection, piece: feed.Piece) -> None:
 
 def add(database: duckdb.DuckDBPyConnection, file: str) -> None:
     """The runs of whole pieces from a file, and what they add up to in each cube."""
-    database.execute(f"delete from {_READY[local_runs].fullname}")
-    database.execute(_FROM_FILE, [file])
+    _make_ready(database, local_runs, Statement(_FROM_FILE, (file,)))
     for cube in reversed(CUBES):
-        held = render(added_up(cube, [column.name for column in cube.c], _READY[source_of(cube)]))
-        database.execute(f"delete from {_READY[cube].fullname}")
-        database.execute(f"insert into {_READY[cube].fullname} {held.text}", held.values)
+        held = added_up(cube, [column.name for column in cube.c], _READY[source_of(cube)])
+        _make_ready(database, cube, render(held))
     for table in _TABLES:
         order = ", ".join(f'"{name}"' for name in (ORDER if table is local_runs else dimensions_of(table)))
         database.execute(f"insert into {table.fullname} select * from {_READY[table].fullname} order by {order}")
+        database.execute(f"drop table {_READY[table].fullname}")
+
+
+def _make_ready(database: duckdb.DuckDBPyConnection, table: sa.Table, rows: Statement) -> None:
+    """In a temporary table made anew: one that is emptied keeps what was in it."""
+    database.execute(f"create or replace temporary table {table.name} as {rows.text}", rows.values)
 
 
 def keep_zones(database: duckdb.DuckDBPyConnection, zones: list[tuple[str, str]]) -> None:

@@ -34,7 +34,7 @@ ALLOWED_SKIPS = ("needs ../shared", "needs root")
 _numbers = count()
 
 # The machines are noisy: a slow draw says nothing of the code.
-for name, examples in (("quick", 100), ("full", 1000)):
+for name, examples in (("quick", 40), ("full", 1000)):
     hypothesis_settings.register_profile(
         name, deadline=None, max_examples=examples, suppress_health_check=[HealthCheck.too_slow]
     )
