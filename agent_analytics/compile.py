@@ -102,10 +102,11 @@ def _days(relation: sa.FromClause, first: date, last: date) -> list[sa.ColumnEle
     if "started_at" not in relation.c:
         return [days]
     start = relation.c.started_at
-    return [days, start >= _midnight(first - timedelta(days=1)), start < _midnight(last + timedelta(days=2))]
+    return [days, start >= midnight(first - timedelta(days=1)), start < midnight(last + timedelta(days=2))]
 
 
-def _midnight(day: date) -> datetime:
+def midnight(day: date) -> datetime:
+    """The instant at which the day begins in UTC."""
     return datetime.combine(day, time(), UTC)
 
 

@@ -125,6 +125,22 @@ def local_day(now: datetime, zone: str) -> date:
     return now.astimezone(time_zone(zone)).date()
 
 
+def start_of(unit: str, moment: datetime) -> date | datetime:
+    """When the hour, day, week (ISO) or month began that the local `moment` lies in.
+
+    >>> start_of("week", datetime(2026, 3, 1, 14, 30))
+    datetime.date(2026, 2, 23)
+    """
+    match unit:
+        case "hour":
+            return moment.replace(minute=0, second=0, microsecond=0)
+        case "week":
+            return moment.date() - timedelta(days=moment.weekday())
+        case "month":
+            return moment.date().replace(day=1)
+    return moment.date()
+
+
 def time_zone(name: str) -> ZoneInfo:
     """The IANA time zone of that name; raises PeriodError for any other name."""
     try:

@@ -1,7 +1,7 @@
 """From what was counted to an answer's rows: ratios divided, in order, cut to the limit, without gaps in time."""
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 from functools import lru_cache
 from itertools import product
@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from agent_analytics.catalog import DIMENSIONS, MEASURES, Measure, parts_of
 from agent_analytics.compile import Key, Row
 from agent_analytics.errors import QueryError
-from agent_analytics.period import Span, time_zone
+from agent_analytics.period import Span, start_of, time_zone
 from agent_analytics.query import MOST_ROWS, Query
 
 NANO = Decimal("1e-9")
@@ -125,7 +125,7 @@ def _moments(times: tuple[str, ...], span: Span, zone: str, now: datetime) -> tu
     found = []
     while start.date() <= span.days.last and start <= end:
         if _exists(start, step, local):
-            found.append(tuple(_start_of(name, start) for name in times))
+            found.append(tuple(start_of(name, start) for name in times))
         start += step
     return tuple(dict.fromkeys(found))
 
@@ -137,14 +137,3 @@ def _exists(start: datetime, step: timedelta, zone: ZoneInfo) -> bool:
 
 def _shown(moment: datetime, zone: ZoneInfo) -> bool:
     return moment.replace(tzinfo=zone).astimezone(UTC).astimezone(zone).replace(tzinfo=None) == moment
-
-
-def _start_of(unit: str, moment: datetime) -> date | datetime:
-    match unit:
-        case "hour":
-            return moment
-        case "week":
-            return moment.date() - timedelta(days=moment.weekday())
-        case "month":
-            return moment.date().replace(day=1)
-    return moment.date()

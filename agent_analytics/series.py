@@ -1,13 +1,12 @@
 """Answers made ready to be drawn: their rows as lines, what is beyond the limit as the last of them."""
 
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
 from typing import Any
 
 from agent_analytics.answer import Answer
 from agent_analytics.catalog import DIMENSIONS
 from agent_analytics.figures import label
-from agent_analytics.period import time_zone
+from agent_analytics.period import start_of, time_zone
 from agent_analytics.query import Query
 
 MOST_BARS = 8
@@ -30,18 +29,7 @@ def is_timed(query: Query) -> bool:
 def is_provisional(answer: Answer, start: Any) -> bool:
     """Whether the hour, day, week or month from `start` had not ended when the answer was given."""
     now = answer.as_of.astimezone(time_zone(answer.zone)).replace(tzinfo=None)
-    return start == _start_of(answer.query.by[0], now)
-
-
-def _start_of(unit: str, now: datetime) -> date | datetime:
-    match unit:
-        case "hour":
-            return now.replace(minute=0, second=0, microsecond=0)
-        case "week":
-            return now.date() - timedelta(days=now.weekday())
-        case "month":
-            return now.date().replace(day=1)
-    return now.date()
+    return start == start_of(answer.query.by[0], now)
 
 
 def lines(answer: Answer) -> list[Line]:

@@ -98,7 +98,7 @@ def over_http(settings: Settings) -> list[Milliseconds]:
 
 
 def others(settings: Settings, parquet: Path) -> dict[str, list[Milliseconds]]:
-    """Each peer's times; all must find the same number of runs."""
+    """Each peer's times, in the order of QUESTIONS."""
     url = postgres.record_url(settings)
     found: dict[str, list[Milliseconds]] = {}
     for name, peer, times in (

@@ -1,9 +1,6 @@
 """The API over real HTTP: answers within the bearer's scope, and one clear line for whatever is wrong."""
 
 import json
-import socket
-import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -13,7 +10,6 @@ from typing import Any
 
 import httpx2
 import pytest
-import uvicorn
 from joserfc import jwt
 from joserfc.jwk import OctKey, OKPKey
 
@@ -23,11 +19,10 @@ from agent_analytics.period import Days
 from agent_analytics.query import Query
 from agent_analytics.scope import Principal
 from agent_analytics.serving import tokens
-from agent_analytics.serving.api.app import create
-from agent_analytics.serving.api.engines import Engines
 from agent_analytics.settings import Settings
 from agent_analytics.store import Record
 from given import a_run, ingest
+from served import served, wait_for
 
 MARCH = Days(date(2026, 3, 1), date(2026, 3, 31))
 ADMIN = Principal("ORG_ADMIN", "acme")
@@ -51,19 +46,9 @@ class Api:
 
 @pytest.fixture
 def api(settings: Settings, record: Record) -> Iterator[Api]:
-    assert settings.database_url
     ingest(record, [a_run("a"), a_run("b", user="bo", team=None), a_run("c", organization="globex")])
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        app = create(Engines.open(settings.database_url, settings.home), settings.home)
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-        thread.start()
-        url = f"http://127.0.0.1:{listening.getsockname()[1]}/services/api"
-        wait_for(lambda: server.started and httpx2.get(f"{url}/health/ready").status_code == 200)
+    with served(settings) as url:
         yield Api(url, settings.home)
-        server.should_exit = True
-        thread.join()
 
 
 def test_it_is_ready_once_it_counts_what_was_committed(api: Api) -> None:
@@ -73,13 +58,6 @@ def test_it_is_ready_once_it_counts_what_was_committed(api: Api) -> None:
     now = datetime.now(UTC)
     wait_for(lambda: status(now) == 200)
     assert status(now + timedelta(hours=1)) == 503
-
-
-def wait_for(condition: Any, seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def test_many_questions_in_one_call(api: Api) -> None:

@@ -3,11 +3,9 @@
 import csv
 import io
 import json
-import socket
 import threading
-import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,16 +16,14 @@ import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import uvicorn
 
 from agent_analytics.scope import Principal
 from agent_analytics.serving import tokens
 from agent_analytics.serving.api import exports
-from agent_analytics.serving.api.app import create
-from agent_analytics.serving.api.engines import Engines
 from agent_analytics.settings import Settings
 from agent_analytics.store import SNAPSHOT, Record
 from given import a_run, ingest
+from served import served, wait_for
 
 MARCH = {"from": "2026-03-01", "to": "2026-03-31"}
 ADMIN = Principal("ORG_ADMIN", "acme")
@@ -54,26 +50,9 @@ class Api:
 
 @pytest.fixture
 def api(settings: Settings, record: Record) -> Iterator[Api]:
-    assert settings.database_url
     ingest(record, [a_run("a"), a_run("b", user="bo", team="=1+1"), a_run("c", organization="globex")])
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        app = create(Engines.open(settings.database_url, settings.home), settings.home)
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-        thread.start()
-        url = f"http://127.0.0.1:{listening.getsockname()[1]}/services/api"
-        wait_for(lambda: server.started and httpx2.get(f"{url}/health/ready").status_code == 200)
+    with served(settings) as url:
         yield Api(url, settings.home)
-        server.should_exit = True
-        thread.join()
-
-
-def wait_for(condition: Callable[[], Any], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def run_ids(response: httpx2.Response) -> set[str]:

@@ -34,7 +34,7 @@ def record_of(settings: Settings) -> Iterator[Record]:
 def asking(settings: Settings, principal: Principal, engine: str) -> Iterator[Ask]:
     """A way to ask as `principal`; the cache is asked of its owner where it has one."""
     with record_of(settings) as record:
-        _check_organization(record, principal)
+        check_organization(record, principal)
         if engine == "record":
             yield lambda query: answer(query, scope_of(principal), record, datetime.now(UTC))
             return
@@ -48,8 +48,8 @@ def asking(settings: Settings, principal: Principal, engine: str) -> Iterator[As
             yield lambda query: answer(query, scope_of(principal), cache, datetime.now(UTC))
 
 
-def _check_organization(record: Record, principal: Principal) -> None:
-    """A person's organization may have sent nothing yet; one that is typed is a typing error."""
+def check_organization(record: Record, principal: Principal) -> None:
+    """A person's organization may have sent nothing yet; one that is typed is a typing error: raises UsageError."""
     slug = principal.organization
     if slug and record.zone(slug) is None:
         known = [each.organization for each in unscoped_list(record)]

@@ -11,7 +11,7 @@ from pathlib import Path
 from agent_analytics import export
 from agent_analytics.answer import Answer, encode
 from agent_analytics.asking import answer
-from agent_analytics.commands.asking import asking, record_of
+from agent_analytics.commands.asking import check_organization, record_of
 from agent_analytics.commands.query import add_filters, filters, period
 from agent_analytics.errors import AgentAnalyticsError, UsageError
 from agent_analytics.scope import parse_principal, scope_of
@@ -39,18 +39,15 @@ def run(arguments: argparse.Namespace, settings: Settings) -> None:
     asked = export.asked_runs(filters(arguments.where), period(arguments))
     kind = _kind(arguments.file)
     scope, now = scope_of(principal), datetime.now(UTC)
-    # Asking refuses an organization that there is not.
-    with (
-        asking(settings, principal, "record"),
-        record_of(settings) as record,
-        record.snapshot(scope.organization) as connection,
-    ):
-        found = answer(export.totals(asked, scope), scope, export.Moment(connection), now)
-        blocks = export.RUN_FORMATS[kind](found, scope, connection)
-        if arguments.file == STDOUT:
-            sys.stdout.buffer.writelines(blocks)
-        else:
-            _write_both(Path(arguments.file), blocks, found)
+    with record_of(settings) as record:
+        check_organization(record, principal)
+        with record.snapshot(scope.organization) as connection:
+            found = answer(export.totals(asked, scope), scope, export.Moment(connection), now)
+            blocks = export.RUN_FORMATS[kind](found, scope, connection)
+            if arguments.file == STDOUT:
+                sys.stdout.buffer.writelines(blocks)
+            else:
+                _write_both(Path(arguments.file), blocks, found)
 
 
 def _write_both(path: Path, blocks: Iterable[bytes], found: Answer) -> None:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import timedelta
 from typing import Any
 
 import psycopg
@@ -10,7 +10,7 @@ import psycopg.sql
 import sqlalchemy as sa
 
 from agent_analytics.answer import Answer
-from agent_analytics.compile import Rows, conditions, render
+from agent_analytics.compile import Rows, conditions, midnight, render
 from agent_analytics.counting import Column
 from agent_analytics.output import NUMBER, RISKY
 from agent_analytics.period import Days, Span
@@ -77,12 +77,8 @@ def _quick(condition: sa.ColumnElement[bool], days: Days) -> sa.ColumnElement[bo
     if not condition.compare(local_runs.c.day.between(days.first, days.last)):
         return condition
     start = local_runs.c.started_at
-    inside = sa.and_(start >= _midnight(days.first + timedelta(days=1)), start < _midnight(days.last))
+    inside = sa.and_(start >= midnight(days.first + timedelta(days=1)), start < midnight(days.last))
     return sa.or_(inside, condition)
-
-
-def _midnight(day: date) -> datetime:
-    return datetime.combine(day, time(), UTC)
 
 
 def copied(rows: sa.Select, options: str, size: int, connection: Connection) -> Iterator[bytes]:

@@ -60,7 +60,9 @@ class Engines:
         try:
             return answers(queries, scope, engine, now)
         except duckdb.Error as error:
-            self._doubt(error)
+            # One that was replaced meanwhile says nothing of the one in its place.
+            if engine is self.cache:
+                self._doubt(error)
             return answers(queries, scope, self.record, now)
 
     def _doubt(self, error: duckdb.Error) -> None:
