@@ -12,7 +12,7 @@ from psycopg import sql
 
 from agent_analytics.errors import RecordUnavailable
 
-HEAD = "0001"
+HEAD = "0004"
 OLDEST_SERVER = 15
 
 

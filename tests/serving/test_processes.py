@@ -148,7 +148,7 @@ def test_only_we_control_the_supervisor_also_below_a_long_path(home: Path) -> No
         configuration = RawConfigParser()
         configuration.read(far / "run" / "supervisor.conf")
         place = Path(configuration["unix_http_server"]["file"])
-        until(place.exists)
+        until(lambda: find(psutil.Process(), STAY))  # only now does it end in order and remove its socket
         assert place.stat().st_mode & 0o777 == 0o600
         assert place.parent.stat().st_mode & 0o777 == 0o700
     place.parent.rmdir()
