@@ -31,6 +31,12 @@ def _http_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _switch(text: str) -> bool:
+    if text not in ("on", "off"):
+        raise ValueError("on or off")
+    return text == "on"
+
+
 def _claim(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z_][\w:/.-]{0,127}", text):
         raise ValueError("the name of a claim")
@@ -59,7 +65,13 @@ class Settings:
     )
     port: int = _setting(8000, "The public port. The processes behind it take the six ports after it.", _port)
     public_url: str | None = _setting(
-        None, "The origin that browsers use, where it is not `http://127.0.0.1:<port>`.", _http_url
+        None, "The origin that browsers use, where it is not `http://localhost:<port>`.", _http_url
+    )
+    jupyterlab: bool | None = _setting(
+        None,
+        "`on` or `off`: JupyterLab for leads and admins, each person's at `<name>.<public host>`: DNS and TLS must "
+        "lead these names here too. Default: on where no public URL is set.",
+        _switch,
     )
     oidc_issuer: str | None = _setting(None, "The identity provider's issuer URL. `demo` brings its own.", _http_url)
     oidc_client_id: str = _setting("agent-analytics", "Our client id at the identity provider.")
@@ -76,7 +88,7 @@ class Settings:
     @property
     def origin(self) -> str:
         """The scheme, host and port that browsers use."""
-        return self.public_url or f"http://127.0.0.1:{self.port}"
+        return self.public_url or f"http://localhost:{self.port}"
 
 
 def read(environ: Mapping[str, str] = os.environ) -> Settings:

@@ -1,4 +1,4 @@
-"""JupyterHub: sign-in at the identity provider, and who is signed in. It starts nobody's server."""
+"""JupyterHub: sign-in at the identity provider, who is signed in, and JupyterLab for leads and admins."""
 
 import asyncio
 import hashlib
@@ -8,19 +8,21 @@ import os
 import time
 from collections import defaultdict
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from jupyterhub.app import JupyterHub
 from jupyterhub.auth import Authenticator
 from jupyterhub.handlers import BaseHandler
 from jupyterhub.user import User
+from tornado.ioloop import PeriodicCallback
 from tornado.log import app_log
 from traitlets import Any as AnyTrait
 from traitlets.config import Config
 
 from agent_analytics import keys
 from agent_analytics.errors import SettingError
-from agent_analytics.serving import home
+from agent_analytics.serving import home, hub_servers
 from agent_analytics.serving.claims import principal
 from agent_analytics.serving.code_flow import Attempt, CodeFlow, Grant
 from agent_analytics.serving.hub_pages import CALLBACK, SIGN_IN, SIGN_OUT, Callback, SignIn, SignOut, end_sessions
@@ -115,7 +117,8 @@ class PlatformAuthenticator(Authenticator):
             "subject": grant.claims["sub"],
         }
         name = hub_name(grant.claims["iss"], person.organization, grant.claims["sub"])
-        return {"name": name, "admin": False, "user_info": info, "auth_state": state}
+        groups = hub_servers.groups(person)
+        return {"name": name, "admin": False, "groups": groups, "user_info": info, "auth_state": state}
 
 
 def hub_name(issuer: str, organization: str | None, subject: str) -> str:
@@ -144,6 +147,7 @@ def configure(c: Config, settings: Settings) -> None:
     _configure_state(c, settings)
     _configure_sign_in(c, settings)
     _configure_rights(c, settings)
+    hub_servers.configure(c, settings)
 
 
 def _configure_addresses(c: Config, settings: Settings) -> None:
@@ -181,11 +185,13 @@ def _configure_sign_in(c: Config, settings: Settings) -> None:
     c.Authenticator.auth_refresh_age = SECONDS_BETWEEN_CHECKS
     c.Authenticator.auth_refresh_strict = True
     c.JupyterHub.oauth_require_pkce = True
-    c.JupyterHub.tornado_settings = {"cookie_options": {"samesite": "Lax"}}
+    c.JupyterHub.cookie_host_prefix_enabled = settings.origin.startswith("https://")
+    # No `domain`: the hub's cookies are for its own host, not for those of people's servers below it.
+    c.JupyterHub.tornado_settings = {"cookie_options": {"samesite": "Lax"}, "domain": ""}
 
 
 def _configure_rights(c: Config, settings: Settings) -> None:
-    """Everybody may use our services, which look at their claims; nobody may start a server.
+    """Everybody may use our services, which look at their claims.
 
     The hub gives a service no token for somebody who may not read their own name and groups.
     """
@@ -195,13 +201,14 @@ def _configure_rights(c: Config, settings: Settings) -> None:
             "url": f"http://127.0.0.1:{settings.port_of(name)}",
             "api_token": keys.secret(settings.home, f"service-{name}"),
             "oauth_no_confirm": True,
+            "oauth_redirect_uri": f"{settings.origin}/services/{name}/oauth_callback",
             "timeout": 1,
         }
         for name in SERVICES
     ]
     scopes = [f"access:services!service={name}" for name in SERVICES]
     scopes += ["read:users:name!user", "read:users:groups!user"]
-    c.JupyterHub.load_roles = [{"name": "user", "scopes": scopes}]
+    c.JupyterHub.load_roles = [{"name": "user", "scopes": scopes}, *hub_servers.roles(settings)]
 
 
 class Hub(JupyterHub):
@@ -211,6 +218,11 @@ class Hub(JupyterHub):
 
     def load_config_file(self, *_: Any, **__: Any) -> None:
         self.update_config(self.prepared)
+
+    async def start(self) -> None:
+        await super().start()
+        self.sweeping = PeriodicCallback(partial(hub_servers.sweep, self), 1000 * hub_servers.SECONDS_BETWEEN_SWEEPS)
+        self.sweeping.start()
 
 
 def main(settings: Settings) -> None:

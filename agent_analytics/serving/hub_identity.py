@@ -73,5 +73,7 @@ def configure(c: Config, settings: Settings) -> None:
     c.HubOAuth.api_url = f"http://127.0.0.1:{settings.port_of('hub')}/hub/api"
     c.HubOAuth.base_url, c.HubOAuth.hub_prefix = PREFIX, "/hub/"
     c.HubOAuth.oauth_client_id = f"service-{SERVICE}"
+    c.HubOAuth.oauth_redirect_uri = f"{settings.origin}{PREFIX}oauth_callback"
+    c.HubOAuth.cookie_host_prefix_enabled = settings.origin.startswith("https://")
     c.HubOAuth.access_scopes = {f"access:services!service={SERVICE}"}
     c.HubOAuth.cache_max_age = CACHE_SECONDS

@@ -11,6 +11,7 @@ from pathlib import Path
 import agent_analytics
 from agent_analytics import keys
 from agent_analytics.errors import ServiceError
+from agent_analytics.serving import lab
 from agent_analytics.settings import Settings
 
 OLDEST_NODE = 20
@@ -33,13 +34,20 @@ def program() -> list[str]:
 
 
 def options(settings: Settings) -> dict[str, object]:
-    """Where the proxy listens, and whom it asks: the hub, but for our own services."""
+    """Where the proxy listens, and whom it asks: the hub, but for our own services.
+
+    A public URL that somebody else's proxy leads here may come under any name, unless hosts tell servers apart.
+    """
+    own_hosts = lab.refusal(settings) is None
     return {
         "ip": "127.0.0.1",
         "port": settings.port,
         "apiPort": settings.port_of("proxy-api"),
         "target": _at(settings, "hub"),
         "routes": {f"/services/{service}/": _at(settings, service) for service in SERVICES},
+        "origin": settings.origin,
+        "checkHost": own_hosts or settings.public_url is None,
+        "hostRouting": own_hosts,
     }
 
 

@@ -37,7 +37,7 @@ class Demo:
 
     @property
     def origin(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://localhost:{self.port}"
 
     def page(self, name: str) -> str:
         return f"{self.origin}/services/dashboards/{name}"
@@ -55,7 +55,7 @@ def start(home: Path, port: int) -> Demo:
     printed = []
     for line in process.stdout:
         printed.append(line)
-        if f"http://127.0.0.1:{port}" in line:
+        if f"http://localhost:{port}" in line:
             return Demo(home, port, process)
     pytest.fail("The demo printed no link: " + "".join(printed))
 

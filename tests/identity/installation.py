@@ -24,9 +24,10 @@ NAVIGATION = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Site": "none", "Accept": 
 HUB = """
 import sys
 from pathlib import Path
-from agent_analytics.serving import hub
+from agent_analytics.serving import hub, hub_servers
 from agent_analytics.settings import Settings
 hub.SECONDS_BETWEEN_CHECKS = 1
+hub_servers.SECONDS_BETWEEN_SWEEPS = 1
 hub.main(Settings(home=Path(sys.argv[1]), port=int(sys.argv[2]), oidc_issuer=sys.argv[3]))
 """
 PROXY = """
@@ -130,6 +131,7 @@ class Installation:
             "JUPYTERHUB_API_URL": f"http://127.0.0.1:{self.settings.port_of('hub')}/hub/api",
             "JUPYTERHUB_BASE_URL": "/",
             "JUPYTERHUB_CLIENT_ID": "service-dashboards",
+            "JUPYTERHUB_OAUTH_CALLBACK_URL": f"{self.settings.origin}/services/dashboards/oauth_callback",
         }
         script = Path(__file__).with_name("whoami_service.py")
         return running(sys.executable, script, log=self.settings.home / "service.log", env=environment)

@@ -24,7 +24,7 @@ def xsrf(browser: Browser) -> str:
 
 @pytest.fixture(scope="module")
 def browser(_installation: Installation) -> Browser:
-    return _installation.signed_in("acme-admin")
+    return _installation.signed_in("acme-engineer")
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def browser(_installation: Installation) -> Browser:
         ("GET", "/hub/metrics"),
     ],
 )
-def test_an_organizations_admin_can_start_nothing_and_rule_nothing(browser: Browser, method: str, path: str) -> None:
+def test_a_member_can_start_nothing_and_rule_nothing(browser: Browser, method: str, path: str) -> None:
     who = browser.who()
     assert who
     url = path.format(name=who["name"])

@@ -1,0 +1,150 @@
+"""JupyterLab servers: for whom the hub starts one, under which account, and when it ends them."""
+
+import os
+import sys
+from asyncio import gather
+from dataclasses import dataclass
+from pathlib import Path
+from subprocess import DEVNULL
+from typing import Any
+
+from jupyterhub.app import JupyterHub
+from jupyterhub.spawner import LocalProcessSpawner
+from jupyterhub.user import User
+from traitlets import Any as AnyTrait
+from traitlets.config import Config
+
+from agent_analytics.client import API_URL
+from agent_analytics.scope import Principal
+from agent_analytics.serving import lab, lab_homes
+from agent_analytics.settings import Settings
+
+GROUP = "jupyterlab"
+MOST_SERVERS = 20
+SECONDS_BETWEEN_SWEEPS = 10
+SECONDS_TO_START = 120
+SECONDS_TO_END = 3
+
+
+def groups(principal: Principal) -> list[str]:
+    """The hub's groups of a person: those who may start a server are in one."""
+    return [GROUP] if principal.role in lab.ROLES else []
+
+
+def roles(settings: Settings) -> list[dict[str, Any]]:
+    """What the group may do at the hub; nothing where there is no JupyterLab."""
+    if lab.refusal(settings):
+        return []
+    scopes = ["servers!user", "read:servers!user", "access:servers!user", "users:activity!user"]
+    return [{"name": "jupyterlab", "groups": [GROUP], "scopes": scopes}]
+
+
+def configure(c: Config, settings: Settings) -> None:
+    """Servers as leads and admins get them, each at a host name of its own."""
+    c.Authenticator.manage_groups = True
+    c.JupyterHub.spawner_class = OwnServer
+    c.OwnServer.settings = settings
+    if lab.refusal(settings):
+        return
+    c.JupyterHub.subdomain_host = settings.origin
+    c.JupyterHub.subdomain_hook = Hosts(lab.host(settings))
+    c.JupyterHub.active_server_limit = MOST_SERVERS
+    c.Authenticator.refresh_pre_spawn = True
+    c.Spawner.cmd = [sys.executable, "-I", "-m", "agent_analytics.serving.lab_start"]
+    c.Spawner.default_url = "/lab"
+    c.Spawner.env_keep = []
+    # One that does not want to end must not stay.
+    c.OwnServer.interrupt_timeout = c.OwnServer.term_timeout = SECONDS_TO_END
+    c.Spawner.start_timeout = c.Spawner.http_timeout = SECONDS_TO_START
+    # With the server's own token its kernels ask the API, which sees whose it is.
+    c.Spawner.server_token_scopes = [
+        "users:activity!user",
+        "access:servers!server",
+        "access:services!service=api",
+        "read:users:name!user",
+        "read:users:groups!user",
+    ]
+
+
+@dataclass(frozen=True)
+class Hosts:
+    """The hub's way to name hosts: our services stay at the main one, and each person's server has its own."""
+
+    main: str
+
+    def __call__(self, name: str, domain: str, kind: str) -> str:
+        return f"{name}.{self.main}" if kind == "user" else self.main
+
+
+class OwnServer(LocalProcessSpawner):
+    """A server under an account that is the person's alone, in a home that is closed to all others.
+
+    It is of use while the person is whom it was started for: other rights are another server's.
+    """
+
+    settings = AnyTrait(help="The installation's Settings.").tag(config=True)
+    principal: Any = None
+
+    async def start(self) -> Any:
+        reason = lab.refusal(self.settings)
+        if reason:
+            raise PermissionError(reason)
+        self.principal = _principal(self.user.user_info)
+        home = self.home
+        silent = dict.fromkeys(("stdin", "stdout", "stderr"), DEVNULL)
+        self.popen_kwargs = lab_homes.identity(home) | silent | {"umask": 0o077, "cwd": home}
+        return await super().start()
+
+    async def stop(self, now: bool = False) -> None:
+        await super().stop(now=now)
+        lab_homes.end_all_of(self.home)
+
+    @property
+    def home(self) -> Path:
+        return lab_homes.home_of(self.settings, self.user.name)
+
+    def make_preexec_fn(self, name: str) -> None:
+        """Popen itself changes the account, and what it starts confines itself."""
+
+    def user_env(self, env: dict[str, str]) -> dict[str, str]:
+        return env | {
+            "PATH": f"{Path(sys.executable).parent}:{os.defpath}",
+            "LANG": "C.UTF-8",
+            "SHELL": "/bin/sh",
+            "USER": self.user.name,
+            "HOME": str(self.home),
+            API_URL: f"http://127.0.0.1:{self.settings.port_of('api')}/services/api",
+        }
+
+    def get_state(self) -> dict[str, Any]:
+        return super().get_state() | {"principal": self.principal}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        super().load_state(state)
+        self.principal = state.get("principal")
+
+    def clear_state(self) -> None:
+        super().clear_state()
+        self.principal = None
+
+
+async def sweep(app: JupyterHub) -> None:
+    """End the servers of people who are signed out, or no longer whom their server was started for."""
+    running = [user for user in list(app.users.values()) if user.active and not user.spawner.pending]
+    await gather(*(_check(app, user) for user in running))
+
+
+async def _check(app: JupyterHub, user: User) -> None:
+    """A server's own traffic asks nobody: an open websocket would outlive every right."""
+    try:
+        model = await app.authenticator.refresh_user(user, None)
+        if model and (model is True or _principal(model["user_info"]) == user.spawner.principal):
+            return
+        app.log.warning("The server of %s ends: its rights are no longer those it was started with.", user.name)
+        await user.stop(user.spawner.name)
+    except Exception:
+        app.log.exception("The server of %s could not be checked", user.name)
+
+
+def _principal(user_info: dict[str, Any] | None) -> Any:
+    return (user_info or {}).get("agent_analytics")
