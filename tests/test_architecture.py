@@ -26,7 +26,7 @@ ORDER = (
     *("serving", "demo", "commands", "cli"),
 )
 ROOMS = {
-    "jupyterhub": ("serving/hub", "serving/dashboards.py"),
+    "jupyterhub": ("serving/hub", "serving/dashboards.py", "serving/lab_start.py"),
     "voila": ("serving/dashboards.py",),
     "fastapi": ("serving/api/",),
     "starlette": ("serving/api/", "demo/provider.py"),
