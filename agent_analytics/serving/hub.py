@@ -22,7 +22,7 @@ from traitlets.config import Config
 
 from agent_analytics import keys
 from agent_analytics.errors import SettingError
-from agent_analytics.serving import home, hub_servers
+from agent_analytics.serving import home, hub_pages, hub_servers
 from agent_analytics.serving.claims import principal
 from agent_analytics.serving.code_flow import Attempt, CodeFlow, Grant
 from agent_analytics.serving.hub_pages import CALLBACK, SIGN_IN, SIGN_OUT, Callback, SignIn, SignOut, end_sessions
@@ -55,7 +55,8 @@ class PlatformAuthenticator(Authenticator):
         return base_url.rstrip("/") + SIGN_IN
 
     def get_handlers(self, app: JupyterHub) -> list[tuple[str, type[BaseHandler]]]:
-        return [(SIGN_IN, SignIn), (CALLBACK, Callback), (SIGN_OUT, SignOut)]
+        ours = [(SIGN_IN, SignIn), (CALLBACK, Callback), (SIGN_OUT, SignOut)]
+        return ours + [(f"{path}(/.*)?", hub_pages.NotHere) for path in hub_pages.OF_NO_USE]
 
     async def authenticate(self, handler: BaseHandler, data: dict[str, Any]) -> AuthModel | None:
         """The person for whom the callback has a code. A form posted to the hub never has an Attempt."""
@@ -148,6 +149,7 @@ def configure(c: Config, settings: Settings) -> None:
     _configure_sign_in(c, settings)
     _configure_rights(c, settings)
     hub_servers.configure(c, settings)
+    hub_pages.configure(c, settings)
 
 
 def _configure_addresses(c: Config, settings: Settings) -> None:
@@ -186,8 +188,6 @@ def _configure_sign_in(c: Config, settings: Settings) -> None:
     c.Authenticator.auth_refresh_strict = True
     c.JupyterHub.oauth_require_pkce = True
     c.JupyterHub.cookie_host_prefix_enabled = settings.origin.startswith("https://")
-    # No `domain`: the hub's cookies are for its own host, not for those of people's servers below it.
-    c.JupyterHub.tornado_settings = {"cookie_options": {"samesite": "Lax"}, "domain": ""}
 
 
 def _configure_rights(c: Config, settings: Settings) -> None:

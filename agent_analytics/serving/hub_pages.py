@@ -1,4 +1,7 @@
-"""The hub's pages for signing in and out, and how a person's sessions end."""
+"""The hub's pages for signing in and out, and how a person's sessions end.
+
+All of the hub's pages are in our frame, and none runs a script.
+"""
 
 import json
 import secrets
@@ -9,12 +12,38 @@ from jupyterhub.handlers import BaseHandler, LogoutHandler
 from jupyterhub.orm import APIToken, new_token
 from jupyterhub.user import User
 from tornado import web
+from traitlets.config import Config
 
 from agent_analytics.serving.code_flow import Attempt
 from agent_analytics.serving.oidc import IdentityRefused, ProviderUnreachable
+from agent_analytics.settings import Settings
+from agent_analytics.widgets import assets
 
 SIGN_IN, CALLBACK, SIGN_OUT = "/oauth_login", "/oauth_callback", "/logout"
 DAYS_TO_SIGN_IN = 10 / 24 / 60
+OF_NO_USE = ("/token", "/admin", "/accept-share", "/signup")
+POLICY = (
+    "default-src 'none'; style-src 'self'; img-src 'self' data:; font-src 'self'; base-uri 'none'; "
+    "form-action 'self'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "X-JupyterHub-Version": "",
+}
+
+
+def configure(c: Config, settings: Settings) -> None:
+    """Our frame and headers around every page of the hub."""
+    files = {name: f"/services/dashboards/static/{hashed}" for name, hashed in assets.manifest().items()}
+    c.JupyterHub.template_paths = [str(assets.FRONTEND / "templates" / "hub")]
+    c.JupyterHub.template_vars = {"our_files": files}
+    # No `domain`: the hub's cookies are for its own host, not for those of people's servers below it.
+    cookies = {"cookie_options": {"samesite": "Lax"}, "domain": ""}
+    safe = {"Strict-Transport-Security": "max-age=31536000"} if settings.origin.startswith("https://") else {}
+    c.JupyterHub.tornado_settings = cookies | {"headers": HEADERS | safe}
 
 
 async def end_sessions(user: User) -> None:
@@ -129,6 +158,15 @@ class Callback(_Page):
         return url
 
 
+class NotHere(_Page):
+    """Pages of the hub that nobody here has a use for."""
+
+    def get(self, *_: str) -> None:
+        raise web.HTTPError(404)
+
+    post = get
+
+
 class SignOut(LogoutHandler):
     """Ends every session of the person, here and at the provider, so that a stolen cookie is good for nothing."""
 
@@ -136,6 +174,9 @@ class SignOut(LogoutHandler):
         user = self.current_user
         if not isinstance(user, User):
             self.finish(await self.render_template("logout.html"))
+            return
+        if self.request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
+            self.finish(await self.render_template("sign_out.html", sign_out=self.request.path))
             return
         state = await user.get_auth_state() or {}
         await self.default_handle_logout()
