@@ -17,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
+import left_behind
 from agent_analytics import migrations, store
 from agent_analytics.answer import Answer
 from agent_analytics.asking import Engine, answer
@@ -93,7 +94,9 @@ def scratch() -> Iterator[Path]:
     directory = Path(tempfile.mkdtemp(prefix="aa-", dir="/tmp"))
     directory.chmod(0o711)
     yield directory
+    told = left_behind.told(directory)
     shutil.rmtree(directory)
+    assert told == []
 
 
 @pytest.fixture(scope="session")
@@ -133,7 +136,9 @@ def home(scratch: Path, keyring: Path) -> Iterator[Path]:
     shutil.copytree(keyring, directory)
     directory.chmod(0o711)
     yield directory
+    told = left_behind.told(directory)
     shutil.rmtree(directory)
+    assert told == []
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from identity.installation import Installation
 
+import left_behind
 from agent_analytics.demo.people import PERSONAS
 
 
@@ -14,6 +15,7 @@ from agent_analytics.demo.people import PERSONAS
 def _installation() -> Iterator[Installation]:
     with tempfile.TemporaryDirectory(prefix="aa-identity-") as home, Installation(Path(home)).running() as running:
         yield running
+        assert left_behind.told(Path(home)) == []
 
 
 @pytest.fixture

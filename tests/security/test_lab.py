@@ -18,6 +18,7 @@ from playwright.sync_api import Browser, Page
 from security.chromium import chromium
 from security.hostile import ATTACK, INSIDE, OPEN_SOCKET, RUN, SETTINGS_FILE
 
+import left_behind
 from agent_analytics.demo.people import PERSONAS
 from agent_analytics.serving import lab, lab_homes
 from agent_analytics.serving.hub import hub_name
@@ -35,6 +36,7 @@ def installation() -> Iterator[Installation]:
         Path(home).chmod(0o711)
         with Installation(Path(home)).running() as running:
             yield running
+            assert left_behind.told(Path(home)) == []
         for each in (Path(home) / "people").iterdir():
             lab_homes.end_all_of(each)
 
