@@ -23,6 +23,7 @@ from agent_analytics.migrations import verifier
 from agent_analytics.scope import Principal
 from agent_analytics.serving import cluster, postgres
 from agent_analytics.settings import SQL_SECONDS, Settings
+from agent_analytics.sql import ENDED
 
 PEOPLE = "agent_analytics_people"
 ROLES = ("ORG_ADMIN", "TEAM_LEAD")
@@ -32,7 +33,6 @@ NAME = re.compile(r"aa_[0-9a-f]{16}")
 _MARK = "select 'agent_analytics login of database ' || oid from pg_database where datname = current_database()"
 # Of the administrator's own URL people are told how to reach the server, and never a password, file or option.
 _WAY = ("host", "hostaddr", "port", "sslmode", "sslrootcert", "sslnegotiation", "channel_binding", "connect_timeout")
-_ENDED = "Your database login has ended: your rights changed or your session is over. Open JupyterLab again."
 _SECONDS_TO_GO = 5
 log = logging.getLogger(__name__)
 
@@ -92,7 +92,7 @@ def renew(url: str, name: str, principal: Principal, now: datetime, seconds: flo
                 connection.execute(statement.format(sql.Identifier(name), expires.isoformat()))
         if not kept:
             _end(connection, name)
-            raise Forbidden(_ENDED)
+            raise Forbidden(ENDED)
     return expires
 
 
