@@ -1,6 +1,7 @@
 """People who may write SQL, and rows that they must never see, each marked so that it is noticed anywhere."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -76,8 +77,11 @@ def login_of(settings: Settings, principal: Principal, seconds: float = 600) -> 
     return logins.issue(settings.database_url, principal, datetime.now(UTC), seconds)
 
 
-def connect(settings: Settings, login: logins.Login) -> psycopg.Connection[Any]:
-    return psycopg.connect(login.url(settings), autocommit=True)
+@contextmanager
+def connect(settings: Settings, login: logins.Login) -> Iterator[psycopg.Connection[Any]]:
+    """A session that may be ended from outside."""
+    with closing(psycopg.connect(login.url(settings), autocommit=True)) as connection:
+        yield connection
 
 
 def attempt(settings: Settings, login: logins.Login, statements: Sequence[str]) -> Outcome:

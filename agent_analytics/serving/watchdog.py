@@ -75,7 +75,9 @@ class Watchdog:
     def _watch(self) -> None:
         while not self._stopping.is_set():
             try:
-                with psycopg.connect(self._url, autocommit=True, connect_timeout=5) as connection:
+                with psycopg.connect(
+                    self._url, autocommit=True, connect_timeout=5, application_name="agent-analytics-watchdog"
+                ) as connection:
                     self._rounds(connection)
             except (psycopg.Error, AgentAnalyticsError) as error:
                 log.warning("The watchdog of people's SQL could not look: %s", (str(error) or "?").splitlines()[0])

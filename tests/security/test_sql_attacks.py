@@ -5,12 +5,12 @@ from decimal import Decimal
 
 import psycopg
 import pytest
-from people import ADMIN, FOREIGN, LEAD, TOTALS, Outcome, attempt, canaries, login_of
 from psycopg import errors
 
 from agent_analytics import store
 from agent_analytics.scope import Principal
 from agent_analytics.settings import Settings
+from people import ADMIN, FOREIGN, LEAD, TOTALS, Outcome, attempt, canaries, login_of
 
 REFUSED = errors.InsufficientPrivilege
 OWN = {ADMIN: (41, Decimal("1224728.25"), 1, 4), LEAD: (25, Decimal("36.25"), 1, 3)}

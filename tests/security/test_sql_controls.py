@@ -5,11 +5,11 @@ from typing import Any
 
 import psycopg
 import pytest
-from people import LEAD, TOTALS, attempt, canaries, login_of
 
 from agent_analytics import store
 from agent_analytics.serving.logins import PEOPLE, Login
 from agent_analytics.settings import Settings
+from people import LEAD, TOTALS, attempt, canaries, login_of
 
 Admin = psycopg.Connection[Any]
 EVERYTHING = (101,)
