@@ -1,8 +1,8 @@
 """SQL of a person's own, under their own database login: rows come back as a frame, with exact types."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, LiteralString, cast
@@ -62,9 +62,14 @@ def frame(url: str, text: str, parameters: Parameters = None) -> "pandas.DataFra
     Placeholders are `%s` or `%(name)s`, as psycopg's. Raises QueryError, Forbidden or ServiceError.
     """
     with connect(url) as connection, _told():
-        cursor = connection.cursor()
-        rows = cursor.stream(cast("LiteralString", text), parameters, size=_AT_ONCE)
-        found = list(islice(rows, MOST_ROWS + 1))
+        cursor, statement = connection.cursor(), cast("LiteralString", text)
+        rows = cast("Generator[tuple[Any, ...]]", cursor.stream(statement, parameters, size=_AT_ONCE))
+        # Closed even where rows are left: it cancels the statement and frees the connection.
+        with closing(rows):
+            found = list(islice(rows, MOST_ROWS + 1))
+        if not found:
+            # A stream of nothing does not tell its columns.
+            found = cursor.execute(statement, parameters).fetchmany(MOST_ROWS + 1)
         if len(found) > MOST_ROWS:
             raise QueryError(f"More than {MOST_ROWS:,} rows. Let SQL count or select, or add a limit.")
         return _frame(cursor.description or [], found)
@@ -93,9 +98,10 @@ def _told() -> Iterator[None]:
     except psycopg.OperationalError as error:
         raise _refusal(error) from None
     except psycopg.Error as error:
-        raise QueryError(_line(error)) from None
+        raise QueryError(_NO_RESULT if "didn't produce a result" in str(error) else _line(error)) from None
 
 
+_NO_RESULT = "The statement gave no rows; session.sql is for SELECT."
 _REFUSALS: dict[str, Callable[[], AgentAnalyticsError]] = {
     "password authentication failed": lambda: Forbidden(ENDED),
     "not permitted to log in": lambda: Forbidden(ENDED),
