@@ -16,6 +16,7 @@ _HOMES = {
     "Query": "query",
     "Session": "client",
     "connect": "client",
+    "load_ipython_extension": "sql_magic",
 }
 
 

@@ -3,15 +3,19 @@
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx2
 
+from agent_analytics import sql
 from agent_analytics.answer import Answer, decode, encode
 from agent_analytics.errors import AgentAnalyticsError, Forbidden, QueryError, ServiceError
 from agent_analytics.period import Period
 from agent_analytics.query import Filters, Query
 from agent_analytics.what_changed import Change, question, what_changed
+
+if TYPE_CHECKING:
+    import pandas
 
 API_URL = "AGENT_ANALYTICS_API_URL"
 TOKEN_FILE = "AGENT_ANALYTICS_TOKEN_FILE"  # noqa: S105 - the name of a variable
@@ -19,10 +23,12 @@ _ERRORS: dict[int, type[AgentAnalyticsError]] = {401: Forbidden, 403: Forbidden,
 
 
 class Session:
-    """A connection to the API as the person whose token `token()` returns."""
+    """A connection to the API as the person whose token `token()` returns, and in JupyterLab to the record."""
 
-    def __init__(self, api_url: str, token: Callable[[], str], timeout: float = 60) -> None:
-        self._token = token
+    def __init__(
+        self, api_url: str, token: Callable[[], str], timeout: float = 60, sql_url: Callable[[], str] = sql.url
+    ) -> None:
+        self._token, self._sql_url = token, sql_url
         self._http = httpx2.Client(base_url=api_url, timeout=timeout, trust_env=False)
 
     def answer(self, query: Query, engine: str | None = None) -> Answer:
@@ -37,6 +43,14 @@ class Session:
         """Why cost and runs of a period differ from those of the period before it."""
         before, after = self.answers([question(period, where, before=True), question(period, where)])
         return what_changed(before, after)
+
+    def sql(self, text: str, parameters: sql.Parameters = None) -> "pandas.DataFrame":
+        """The rows of a SELECT of one's own, under one's own database login; in JupyterLab.
+
+        Placeholders are `%s` or `%(name)s`. At most a million rows: integers are `Int64`, money and other numerics
+        exact `Decimal`, times `datetime64` in UTC. Raises QueryError, Forbidden, or ServiceError outside JupyterLab.
+        """
+        return sql.frame(self._sql_url(), text, parameters)
 
     def _post(self, path: str, body: dict[str, Any]) -> Any:
         headers = {"authorization": f"Bearer {self._token()}", "content-type": "application/json"}
@@ -61,7 +75,7 @@ def connect(environ: Mapping[str, str] = os.environ) -> Session:
     url, file = environ.get(API_URL), environ.get(TOKEN_FILE)
     if not url or not file:
         raise ServiceError(f"This kernel was not started by Agent Analytics: {API_URL} and {TOKEN_FILE} are not set.")
-    return Session(url, lambda: _read_token(Path(file)))
+    return Session(url, lambda: _read_token(Path(file)), sql_url=lambda: sql.url(environ))
 
 
 def _read_token(path: Path) -> str:

@@ -10,12 +10,19 @@ from typing import Any
 from agent_analytics.errors import SettingError
 
 PREFIX = "AGENT_ANALYTICS_"
+SQL_SECONDS = 60
 PROCESSES_BEHIND = ("hub", "proxy-api", "api", "dashboards", "provider", "inbox")
 
 
 def _port(text: str) -> int:
     if not re.fullmatch(r"\d{1,5}", text) or not 1024 <= int(text) <= 65000:
         raise ValueError("a port from 1024 to 65000")
+    return int(text)
+
+
+def _seconds(text: str) -> int:
+    if not re.fullmatch(r"\d{1,5}", text) or not 1 <= int(text) <= 86_400:
+        raise ValueError("a number of seconds from 1 to 86400")
     return int(text)
 
 
@@ -80,6 +87,9 @@ class Settings:
     claim_role: str = _setting("role", "The claim that holds the person's one role.", _claim)
     claim_teams: str = _setting("teams", "The claim that lists the person's teams.", _claim)
     claim_user: str = _setting("sub", "The claim that equals the run record's `user`.", _claim)
+    sql_seconds: int = _setting(
+        SQL_SECONDS, "The longest that a transaction of a person's own SQL may last, in seconds.", _seconds
+    )
 
     def port_of(self, process: str) -> int:
         """The port that a process behind the proxy listens on, on loopback only."""

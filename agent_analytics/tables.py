@@ -1,7 +1,7 @@
 """The record's tables as PostgreSQL holds them; the migrations make them, a test holds the two equal."""
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import JSONB, UUID
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
 STATUSES = ("running", "succeeded", "failed", "cancelled")
 ENDED = STATUSES[1:]
@@ -115,6 +115,19 @@ changes = sa.Table(
     sa.Column("day", sa.Date),
     _created_at(),
     sa.Index("changes_by_transaction", "transaction"),
+)
+
+# People's own database logins: whose each is, and what PostgreSQL lets it read by `session_user`.
+logins = sa.Table(
+    "logins",
+    metadata,
+    sa.Column("login", sa.Text, primary_key=True),
+    sa.Column("organization", sa.Text, nullable=False),
+    sa.Column("user", sa.Text),
+    sa.Column("role", sa.Text, nullable=False),
+    sa.Column("teams", ARRAY(sa.Text), server_default=sa.text("'{}'::text[]"), nullable=False),
+    _created_at(),
+    sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
 )
 
 # The relation that every answer asks, under this name and with these columns in both engines: a view in

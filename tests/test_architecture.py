@@ -22,7 +22,7 @@ ORDER = (
         "rounding",
         "what_changed",
     ),
-    *("output", "export", "client", "ingest", "figures", "series", "charts", "widgets", "page"),
+    *("output", "export", "sql", "client", "sql_magic", "ingest", "figures", "series", "charts", "widgets", "page"),
     *("serving", "demo", "commands", "cli"),
 )
 ROOMS = {

@@ -7,10 +7,13 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from agent_analytics import migrations, store
+from agent_analytics.serving.logins import PEOPLE
 from agent_analytics.settings import Settings
 from agent_analytics.tables import metadata
+from people import close
 
-OURS = ("agent_analytics_owner", store.SERVICE, store.UNSCOPED)
+OURS = ("agent_analytics_owner", PEOPLE, store.SERVICE, store.UNSCOPED)
+READABLE = {"agent_types", "local_runs", "organizations", "runs", "teams", "users", "workspaces"}
 
 
 @pytest.fixture
@@ -89,7 +92,58 @@ def test_our_accounts_can_do_nothing_beyond_row_security(admin: psycopg.Connecti
         "from pg_roles where rolname = any (%s) order by rolname",
         [list(OURS)],
     ).fetchall()
-    assert rows == [(OURS[0], False, False), (OURS[1], False, True), (OURS[2], False, True)]
+    logging_in = (store.SERVICE, store.UNSCOPED)
+    assert rows == [(name, False, name in logging_in) for name in OURS]
+
+
+def test_people_read_these_alone_and_write_nothing(admin: psycopg.Connection) -> None:
+    granted = admin.execute(
+        "select distinct table_name, privilege_type from information_schema.role_table_grants where grantee = %s",
+        [PEOPLE],
+    )
+    assert set(granted) == {(name, "SELECT") for name in READABLE}
+    assert not names(
+        admin,
+        "select grantee from information_schema.role_table_grants where grantee = 'PUBLIC'"
+        " and table_schema = 'analytics'",
+    )
+
+
+def test_nobody_but_the_owner_touches_logins(admin: psycopg.Connection) -> None:
+    grantees = "select distinct grantee from information_schema.role_table_grants where table_name = 'logins'"
+    assert names(admin, grantees) == {"agent_analytics_owner"}
+    assert names(admin, "select roles::text from pg_policies where tablename = 'logins'") == {"{agent_analytics_owner}"}
+
+
+def test_what_people_see_hangs_on_nothing_that_they_can_set(admin: psycopg.Connection) -> None:
+    """Every policy of theirs asks the functions by `session_user`, each in a sub-SELECT of its own."""
+    policies = admin.execute("select tablename, qual from pg_policies where %s = any (roles)", [PEOPLE]).fetchall()
+    assert {table for table, _ in policies} == READABLE - {"local_runs", "workspaces"}
+    for _, condition in policies:
+        assert "current_setting" not in condition
+        assert "SELECT analytics.login_organization() AS login_organization" in condition
+        assert condition.count("analytics.login_") == condition.count("SELECT analytics.login_")
+
+
+def test_everyone_may_do_no_more_than_they_need(settings: Settings, admin: psycopg.Connection) -> None:
+    close(settings)
+    assert not names(
+        admin,
+        """
+        select oid::regprocedure::text from pg_proc
+        where has_function_privilege('public', oid, 'execute')
+          and (proname ~ '^(lo_|pg_(try_)?advisory|pg_sleep)' or proname = 'pg_logical_emit_message')
+        """,
+    )
+    assert not names(
+        admin, "select lanname from pg_language where lanpltrusted and has_language_privilege('public', oid, 'usage')"
+    )
+    row = admin.execute(
+        "select has_database_privilege('public', current_database(), 'temporary'),"
+        " has_database_privilege('public', current_database(), 'create'),"
+        " has_schema_privilege('public', 'public', 'create')"
+    ).fetchone()
+    assert row == (False, False, False)
 
 
 def test_a_password_is_never_sent_to_the_server_in_clear(settings: Settings, admin: psycopg.Connection) -> None:

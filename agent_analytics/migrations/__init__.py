@@ -18,8 +18,17 @@ OLDEST_SERVER = 15
 
 def run_sql(name: str) -> None:
     """Execute one of the SQL files as it stands."""
+    _run_sql(op.get_bind(), name)
+
+
+def close_to_everyone(connection: sa.Connection) -> None:
+    """Take from every account of the server what ours do not need, as far as the connection's account may."""
+    _run_sql(connection, "close_to_everyone.sql")
+
+
+def _run_sql(connection: sa.Connection, name: str) -> None:
     text = files(__package__).joinpath("sql", name).read_text()
-    op.get_bind().exec_driver_sql(text.replace("%", "%%"))
+    connection.exec_driver_sql(text.replace("%", "%%"))
 
 
 def migrate(url: str, passwords: Mapping[str, str]) -> None:
@@ -33,6 +42,7 @@ def migrate(url: str, passwords: Mapping[str, str]) -> None:
             _check_version(connection)
             connection.execute(sa.text("select pg_advisory_xact_lock(hashtext('agent_analytics.migrate'))"))
             command.upgrade(_config(connection), "head")
+            close_to_everyone(connection)
             for account, password in passwords.items():
                 _set_password(connection, account, password)
     except sa.exc.OperationalError as error:
@@ -55,11 +65,14 @@ def _config(connection: sa.Connection) -> Config:
 
 
 def _set_password(connection: sa.Connection, account: str, password: str) -> None:
-    """Send the password's verifier, never the password: statements may be logged."""
     driver: psycopg.Connection = connection.connection.driver_connection  # type: ignore[assignment]
-    verifier = driver.pgconn.encrypt_password(password.encode(), account.encode(), b"scram-sha-256").decode()
-    statement = sql.SQL("alter role {} login password {}").format(sql.Identifier(account), sql.Literal(verifier))
-    driver.execute(statement)
+    statement = sql.SQL("alter role {} login password {}")
+    driver.execute(statement.format(sql.Identifier(account), sql.Literal(verifier(driver, account, password))))
+
+
+def verifier(connection: psycopg.Connection, account: str, password: str) -> str:
+    """What the server is sent in place of a password: statements may be logged."""
+    return connection.pgconn.encrypt_password(password.encode(), account.encode(), b"scram-sha-256").decode()
 
 
 def _first_line(error: sa.exc.DBAPIError) -> str:

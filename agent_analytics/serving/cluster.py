@@ -12,7 +12,7 @@ import psutil
 
 from agent_analytics import keys
 from agent_analytics.errors import RecordUnavailable
-from agent_analytics.serving.home import make_private, socket_directory
+from agent_analytics.serving.home import make_passable, make_private, socket_directory
 from agent_analytics.settings import Settings
 
 ADMIN = "agent_analytics_admin"
@@ -47,13 +47,16 @@ def prepared(settings: Settings) -> list[str]:
     account, home = account_to_run_as(), settings.home
     for directory in (home / "postgres", socket_place(home)):
         make_private(directory, account.pw_uid, account.pw_gid)
+    if people_place(home) != socket_place(home):
+        make_passable(people_place(home), account.pw_uid, account.pw_gid)
     _check_access(account, home)
     data = data_of(home)
     if not data.exists():
         _create(data, keys.secret(home, "database-admin"), account)
     _check_major(data)
     _forget_killed(home)
-    options = _OPTIONS | {"unix_socket_directories": str(socket_place(home))}
+    places = dict.fromkeys((socket_place(home), people_place(home)))
+    options = _OPTIONS | {"unix_socket_directories": ",".join(map(_quoted, places))}
     return [_program("postgres"), "-D", str(data), *(f"--{name}={value}" for name, value in options.items())]
 
 
@@ -63,6 +66,19 @@ def data_of(home: Path) -> Path:
 
 def socket_place(home: Path) -> Path:
     return socket_directory(home, "postgres", SOCKET)
+
+
+def people_place(home: Path) -> Path:
+    """Where people's own accounts reach the server: as root, a place beside the private one, which is closed to them.
+
+    Whoever comes there needs a login's password all the same.
+    """
+    return socket_directory(home, "sql", SOCKET) if os.geteuid() == 0 else socket_place(home)
+
+
+def _quoted(place: Path) -> str:
+    """As an item of PostgreSQL's list of directories, which are separated by commas."""
+    return '"' + str(place).replace('"', '""') + '"'
 
 
 def postmaster(home: Path) -> psutil.Process:
@@ -166,5 +182,6 @@ def _forget_killed(home: Path) -> None:
     except psutil.NoSuchProcess:
         by_hand = False
     if not by_hand:
-        for file in (data_of(home) / "postmaster.pid", socket_place(home) / f"{SOCKET}.lock"):
-            file.unlink(missing_ok=True)
+        for place in (socket_place(home), people_place(home)):
+            (place / f"{SOCKET}.lock").unlink(missing_ok=True)
+        (data_of(home) / "postmaster.pid").unlink(missing_ok=True)

@@ -110,12 +110,22 @@ def socket_directory(home: Path, part: str, socket: str) -> Path:
 
 def make_private(directory: Path, uid: int, gid: int) -> None:
     """Make a directory that only this account may open; refuse one that somebody else made in its place."""
+    _make(directory, uid, gid, 0o700, "closed to others")
+
+
+def make_passable(directory: Path, uid: int, gid: int) -> None:
+    """Make a directory that others may pass through, not list nor write; refuse somebody else's in its place."""
+    _make(directory, uid, gid, 0o711, "passable to others")
+
+
+def _make(directory: Path, uid: int, gid: int, mode: int, kind: str) -> None:
     try:
         directory.mkdir(mode=0o700)
         os.chown(directory, uid, gid)
+        directory.chmod(mode)
     except FileExistsError:
         found = directory.lstat()
-        if (found.st_uid, found.st_mode) != (uid, 0o40700):
+        if (found.st_uid, found.st_mode) != (uid, 0o40000 | mode):
             raise ServiceError(
-                f"{directory} must be a directory that belongs to user id {uid} and is closed to others (mode 0700)."
+                f"{directory} must be a directory that belongs to user id {uid} and is {kind} (mode {mode:04o})."
             ) from None

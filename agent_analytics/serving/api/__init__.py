@@ -9,6 +9,7 @@ from agent_analytics.cache import CacheInUse
 from agent_analytics.serving import postgres
 from agent_analytics.serving.api.app import create
 from agent_analytics.serving.api.engines import Engines
+from agent_analytics.serving.watchdog import Watchdog
 from agent_analytics.settings import Settings
 
 WAIT_SECONDS = 120
@@ -20,15 +21,16 @@ def main(settings: Settings) -> None:
     engines = _open(settings)
     engines.record.wait(WAIT_SECONDS)
     app = create(engines, settings.home)
-    uvicorn.run(
-        app,
-        host="127.0.0.1",
-        port=settings.port_of("api"),
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=5,
-    )
+    with Watchdog(postgres.record_url(settings), settings.sql_seconds):
+        uvicorn.run(
+            app,
+            host="127.0.0.1",
+            port=settings.port_of("api"),
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=5,
+        )
 
 
 def _open(settings: Settings) -> Engines:
