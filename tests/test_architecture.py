@@ -8,7 +8,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "agent_analytics"
 ORDER = (
-    *("errors", "settings", "keys", "period", "tables", "migrations"),
+    *("errors", "roles", "groups", "settings", "keys", "period", "tables", "migrations"),
     *("scope", "counting", "catalog", "query", "cubes", "compile", "scans"),
     *(
         "store",
