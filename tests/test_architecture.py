@@ -29,7 +29,7 @@ ROOMS = {
     "jupyterhub": ("serving/hub", "serving/dashboards.py"),
     "voila": ("serving/dashboards.py",),
     "fastapi": ("serving/api/",),
-    "starlette": ("serving/api/", "demo/provider.py"),
+    "starlette": ("serving/api/", "demo/provider.py", "demo/forms.py"),
     "supervisor": ("serving/processes.py",),
     "altair": ("charts.py",),
     "duckdb": ("cache.py", "cache_tables.py", "serving/api/engines.py"),

@@ -47,6 +47,7 @@ class Metadata:
     token_endpoint: str
     jwks_uri: str
     end_session_endpoint: str | None
+    introspection_endpoint: str | None
     sends_issuer: bool
 
 
@@ -159,7 +160,7 @@ def _read_metadata(issuer: str, document: Mapping[str, Any]) -> Metadata:
     if not isinstance(named, str) or named.rstrip("/") != issuer:
         raise ProviderUnreachable(f"{issuer} calls itself {shown(named)}: set the issuer that it names.")
     needed = ("authorization_endpoint", "token_endpoint", "jwks_uri")
-    endpoints = {name: document.get(name) for name in (*needed, "end_session_endpoint")}
+    endpoints = {name: document.get(name) for name in (*needed, "end_session_endpoint", "introspection_endpoint")}
     secure = ("https://",) if issuer.startswith("https://") else ("https://", "http://")
     for name, url in endpoints.items():
         if not (isinstance(url, str) and url.startswith(secure)) and (name in needed or url is not None):
