@@ -95,10 +95,11 @@ class MachineClients:
             async with asyncio.timeout(rhythm.CHECK_PATIENCE), self._places:
                 return await self._ask(provider, token, now)
         except (ProviderUnreachable, TimeoutError) as error:
-            grace = timedelta(minutes=self._settings.grace_minutes)
-            if before and before.vouched and now < min(before.expires, before.vouched.verified_at + grace):
-                log.warning("A bearer of a token could not be checked. %s", error)
-                return Known(now, before.vouched, before.expires)
+            if before and before.vouched:
+                until = before.vouched.verified_at + timedelta(minutes=self._settings.grace_minutes)
+                if now < min(before.expires, until):
+                    log.warning("A bearer of a token could not be checked. %s", error)
+                    return Known(now, before.vouched, min(before.expires, until))
             raise ProviderUnreachable(f"A token could not be checked. {error}") from None
         except IdentityRefused as error:
             log.warning("A bearer's token was refused. %s", error)
