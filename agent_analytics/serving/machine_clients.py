@@ -110,6 +110,7 @@ class MachineClients:
         metadata, audience = await provider.metadata(), self._settings.api_audience
         is_signed = unverified_header(token) is not None
         signed = await provider.access(token, audience, now) if is_signed else {}
+        require("cnf" not in signed, "cnf", signed.get("cnf"))
         said = await self._introspected(metadata, token)
         if said is None and not _is_short(signed, now):
             raise TooLong(

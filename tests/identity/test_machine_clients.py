@@ -165,6 +165,8 @@ def test_a_provider_without_an_answer_leaves_what_it_said_before_for_the_grace(
 
 def test_without_introspection_only_short_tokens_are_taken(shown: Published, ask: Ask) -> None:
     assert ask(access(shown, exp=START + 60, **WHO), 30) == Vouched(ADA, NOW + timedelta(seconds=30))
+    with pytest.raises(Forbidden):
+        ask(access(shown, exp=START + 60, cnf={"jkt": "x"}, **WHO))
     for token in (access(shown, exp=START + 61, **WHO), "an-opaque-one"):
         with pytest.raises(Forbidden, match="one may live for 60 seconds at most"):
             ask(token)
