@@ -1,17 +1,18 @@
 """Who asks, and which rows that lets them see."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import sqlalchemy as sa
 
 from agent_analytics.errors import UsageError, unknown
+from agent_analytics.roles import ORGANIZATION as ORGANIZATION
+from agent_analytics.roles import ROLES as ROLES
 from agent_analytics.tables import local_runs
 
-ROLES = ("ORG_ADMIN", "TEAM_LEAD", "MEMBER", "PLATFORM_ADMIN")
-ORGANIZATION = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+MOST_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -92,10 +93,22 @@ def scope_of(principal: Principal) -> Scope:
         case "ORG_ADMIN":
             return Scope(role, organization, f"You see all of {organization} because you administer it.")
         case "TEAM_LEAD":
-            teams = ", ".join(principal.teams) or "no team"
-            reason = f"You see {teams} because you lead it, and your own runs."
-            return Scope(role, organization, reason, True, user, principal.teams)
-    return Scope(role, organization, "You see your own runs.", True, user)
+            return Scope(role, organization, _reason_of_a_lead(principal.teams), True, user, principal.teams)
+    return Scope(role, organization, f"You see your own runs because you are a member of {organization}.", True, user)
+
+
+def _reason_of_a_lead(teams: Sequence[str]) -> str:
+    """
+    >>> _reason_of_a_lead(["Platform", "Payments"])
+    'You see the teams Platform and Payments because you lead them, and your own runs.'
+    """
+    if not teams:
+        return "You see your own runs: you are a team lead, but of no team."
+    if len(teams) == 1:
+        return f"You see team {teams[0]} because you lead it, and your own runs."
+    more = len(teams) - MOST_NAMED
+    named = [*teams[:MOST_NAMED], f"{more} more"] if more > 0 else list(teams)
+    return f"You see the teams {', '.join(named[:-1])} and {named[-1]} because you lead them, and your own runs."
 
 
 def parse_principal(text: str) -> Principal:

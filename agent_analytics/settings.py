@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from agent_analytics.errors import SettingError
+from agent_analytics.groups import Grant, read_groups
 
 PREFIX = "AGENT_ANALYTICS_"
 SQL_SECONDS = 60
@@ -44,8 +45,14 @@ def _switch(text: str) -> bool:
     return text == "on"
 
 
+def _minutes(text: str) -> int:
+    if not re.fullmatch(r"\d{1,4}", text) or int(text) > 1440:
+        raise ValueError("minutes from 0 to 1440")
+    return int(text)
+
+
 def _claim(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z_][\w:/.-]{0,127}", text):
+    if not re.fullmatch(r"[A-Za-z_][\w:/.-]{0,254}", text):
         raise ValueError("the name of a claim")
     return text
 
@@ -83,12 +90,35 @@ class Settings:
     oidc_issuer: str | None = _setting(None, "The identity provider's issuer URL. `demo` brings its own.", _http_url)
     oidc_client_id: str = _setting("agent-analytics", "Our client id at the identity provider.")
     oidc_client_secret: str | None = _setting(None, "Our client secret there.", secret=True)
-    claim_organization: str = _setting("organization", "The claim that names the person's organization.", _claim)
+    claim_organization: str = _setting(
+        "organization",
+        "The claim that names the person's organization. A claim within claims is named by its path, with dots: "
+        "`realm_access.roles`; one of exactly that name comes first.",
+        _claim,
+    )
     claim_role: str = _setting("role", "The claim that holds the person's one role.", _claim)
     claim_teams: str = _setting("teams", "The claim that lists the person's teams.", _claim)
     claim_user: str = _setting("sub", "The claim that equals the run record's `user`.", _claim)
     sql_seconds: int = _setting(
         SQL_SECONDS, "The longest that a transaction of a person's own SQL may last, in seconds.", _seconds
+    )
+    claim_groups: str = _setting(
+        "groups", "The claim that lists the person's groups, or their roles there, of which `GROUPS` speaks.", _claim
+    )
+    groups: Mapping[str, Grant] | None = _setting(
+        None,
+        "What each group gives, as JSON or as the path of a JSON file: "
+        '`{"acme-leads": {"role": "TEAM_LEAD"}, "team-*": {"team": "*"}}`. [How](running.md#groups).',
+        read_groups,
+    )
+    api_audience: str = _setting(
+        "agent-analytics-api", "The audience of the provider's access tokens that the API takes from machine clients."
+    )
+    grace_minutes: int = _setting(
+        15,
+        "How long the rights that were verified last still serve for reading while the identity provider cannot be "
+        "reached. 0: not at all.",
+        _minutes,
     )
 
     def port_of(self, process: str) -> int:
@@ -110,7 +140,12 @@ def read(environ: Mapping[str, str] = os.environ) -> Settings:
         if text:
             values[setting.name] = _parse(name, text, setting.metadata)
     values.setdefault("home", default_home(environ))
-    return Settings(**values)
+    settings = Settings(**values)
+    if settings.api_audience == settings.oidc_client_id:
+        raise SettingError(
+            f"{PREFIX}API_AUDIENCE must not be the client id: a token for signing in would open the API."
+        )
+    return settings
 
 
 def _parse(name: str, text: str, metadata: Mapping[str, Any]) -> Any:

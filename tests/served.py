@@ -21,7 +21,7 @@ def served(settings: Settings) -> Iterator[str]:
     assert settings.database_url
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
-        app = create(Engines.open(settings.database_url, settings.home), settings.home)
+        app = create(Engines.open(settings.database_url, settings.home), settings)
         server = uvicorn.Server(uvicorn.Config(app, log_config=None))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()

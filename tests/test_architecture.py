@@ -8,7 +8,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "agent_analytics"
 ORDER = (
-    *("errors", "settings", "keys", "period", "tables", "migrations"),
+    *("errors", "roles", "groups", "settings", "keys", "period", "tables", "migrations"),
     *("scope", "counting", "catalog", "query", "cubes", "compile", "scans"),
     *(
         "store",
@@ -29,7 +29,7 @@ ROOMS = {
     "jupyterhub": ("serving/hub", "serving/dashboards.py", "serving/lab_start.py"),
     "voila": ("serving/dashboards.py",),
     "fastapi": ("serving/api/",),
-    "starlette": ("serving/api/", "demo/provider.py"),
+    "starlette": ("serving/api/", "demo/provider.py", "demo/forms.py"),
     "supervisor": ("serving/processes.py",),
     "altair": ("charts.py",),
     "duckdb": ("cache.py", "cache_tables.py", "serving/api/engines.py"),

@@ -157,7 +157,7 @@ def test_the_manifest_tells_what_the_file_does_not(record: Record) -> None:
     assert (told["rows"], told["filters"], told["timezone"]) == (len(rows), {"team": ["Search"]}, "Europe/Berlin")
     assert told["totals"]["cost"] == sum(Decimal(row["cost"]) for row in rows if row["cost"])
     assert set(MEASURES) - set(told["totals"]) == {"active_users"}
-    assert (told["reason"], told["as_of"]) == ("You see your own runs.", NOW)
+    assert (told["reason"], told["as_of"]) == ("You see your own runs because you are a member of acme.", NOW)
 
 
 def test_runs_far_from_the_first_and_last_day_are_not_asked_their_own(record: Record) -> None:

@@ -41,7 +41,7 @@ def test_each_scope_says_why() -> None:
     assert scope_of(parse_principal("PLATFORM_ADMIN")).organization is None
     assert scope_of(parse_principal("ORG_ADMIN:acme")).reason == "You see all of acme because you administer it."
     lead = scope_of(parse_principal("TEAM_LEAD:acme:lena:Search,Payments"))
-    assert lead.reason == "You see Search, Payments because you lead it, and your own runs."
+    assert lead.reason == "You see the teams Search and Payments because you lead them, and your own runs."
 
 
 @given(st.sampled_from(["MEMBER", "TEAM_LEAD"]), texts, st.lists(texts, max_size=3))

@@ -54,6 +54,11 @@ class Grants:
             self.end(row[0])
         return row[0] if row and row[1] == 1 else None
 
+    def family(self, token: str) -> str | None:
+        """The sign-in that a refresh token came from, used or not."""
+        row = self._database.execute("select family from refresh_tokens where digest = ?", [_digest(token)]).fetchone()
+        return row and row[0]
+
     def end(self, family: str) -> None:
         """No token of this sign-in is good any more."""
         self._database.execute("delete from grants where family = ?", [family])

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qs, unquote_plus, urlencode
+from urllib.parse import urlencode
 
 import uvicorn
 from joserfc import jwt
@@ -21,6 +21,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import Route
 
 from agent_analytics import keys
+from agent_analytics.demo.forms import credentials, form_of
 from agent_analytics.demo.grants import Grants
 from agent_analytics.demo.people import PERSONAS, Persona
 from agent_analytics.demo.picker import page, style
@@ -28,8 +29,6 @@ from agent_analytics.settings import Settings
 
 SECONDS_OF_A_CODE = 60
 SECONDS_OF_A_TOKEN = 300
-AUDIENCE = "agent-analytics-api"
-LARGEST_BODY = 65536
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
@@ -73,6 +72,8 @@ class Provider:
                 Route("/authorize", self.picker),
                 Route("/authorize", self.picked, methods=["POST"]),
                 Route("/token", self.token, methods=["POST"]),
+                Route("/introspect", self.introspect, methods=["POST"]),
+                Route("/revoke", self.revoke, methods=["POST"]),
                 Route("/end_session", self.end_session),
                 Route("/picker.css", self.style),
             ]
@@ -86,6 +87,8 @@ class Provider:
                 "token_endpoint": f"{self.issuer}/token",
                 "jwks_uri": f"{self.issuer}/jwks",
                 "end_session_endpoint": f"{self.issuer}/end_session",
+                "introspection_endpoint": f"{self.issuer}/introspect",
+                "revocation_endpoint": f"{self.issuer}/revoke",
                 "response_types_supported": ["code"],
                 "grant_types_supported": ["authorization_code", "refresh_token"],
                 "subject_types_supported": ["public"],
@@ -111,7 +114,7 @@ class Provider:
         wrong = self._wrong_with(request)
         if wrong:
             return wrong
-        chosen = (await _form(request)).get("persona", "")
+        chosen = (await form_of(request)).get("persona", "")
         if chosen not in self.people:
             return HTMLResponse("<h1>Nobody of that name</h1>", 400, HEADERS)
         query = request.query_params
@@ -140,7 +143,7 @@ class Provider:
 
     async def token(self, request: Request) -> Response:
         """Exchange a code, or a refresh token, for new tokens."""
-        form = await _form(request)
+        form = await form_of(request)
         if not self._is_our_client(request.headers.get("authorization", ""), form):
             return _no("invalid_client", 401)
         exchanges = {"authorization_code": self._exchange_code, "refresh_token": self._exchange_refresh_token}
@@ -150,14 +153,7 @@ class Provider:
         return exchange(form)
 
     def _is_our_client(self, authorization: str, form: Mapping[str, str]) -> bool:
-        name, password = form.get("client_id", ""), form.get("client_secret", "")
-        scheme, _, encoded = authorization.partition(" ")
-        if scheme.lower() == "basic":
-            try:
-                name, _, password = base64.b64decode(encoded, validate=True).decode().partition(":")
-            except ValueError:
-                return False
-            name, password = unquote_plus(name), unquote_plus(password)
+        name, password = credentials(authorization, form)
         secret = self.settings.oidc_client_secret or keys.secret(self.settings.home, "oidc-client-secret")
         same = secrets.compare_digest(password.encode(), secret.encode())
         return same and name == self.settings.oidc_client_id
@@ -205,8 +201,8 @@ class Provider:
         return self._claims(persona) | bound | ({} if nonce is None else {"nonce": nonce})
 
     def access_claims(self, persona: Persona, family: str) -> dict[str, Any]:
-        bound = {"aud": AUDIENCE, "client_id": self.settings.oidc_client_id, "jti": secrets.token_hex(16)}
-        return self._claims(persona) | bound
+        bound = {"aud": self.settings.api_audience, "client_id": self.settings.oidc_client_id}
+        return self._claims(persona) | bound | {"sid": family, "jti": secrets.token_hex(16)}
 
     def _claims(self, persona: Persona) -> dict[str, Any]:
         """Who the person is, under the claims' names of the settings."""
@@ -217,6 +213,36 @@ class Provider:
             claims |= {names.claim_organization: persona.organization, names.claim_teams: list(persona.teams)}
         claims |= {"name": persona.name, "email": persona.email, "email_verified": True, "sub": persona.sub}
         return claims | {"iss": self.issuer, "iat": now, "exp": now + SECONDS_OF_A_TOKEN}
+
+    async def introspect(self, request: Request) -> Response:
+        """Whether an access token is good (RFC 7662), and the person's claims of now; of other tokens nothing."""
+        form = await form_of(request)
+        if not self._is_our_client(request.headers.get("authorization", ""), form):
+            return _no("invalid_client", 401)
+        claims = self._access_token(form.get("token", ""))
+        persona = self.people.get(self.grants.persona(str(claims.get("sid"))) or "")
+        if persona is None or claims["exp"] <= self.clock():
+            return JSONResponse({"active": False}, headers=HEADERS)
+        now = self.access_claims(persona, claims["sid"])
+        issued = {name: claims[name] for name in ("iat", "exp", "jti")}
+        return JSONResponse(now | issued | {"active": True, "token_type": "Bearer"}, headers=HEADERS)
+
+    async def revoke(self, request: Request) -> Response:
+        """End the sign-in that a token came from (RFC 7009); a token that we do not know needs no end."""
+        form = await form_of(request)
+        if not self._is_our_client(request.headers.get("authorization", ""), form):
+            return _no("invalid_client", 401)
+        token = form.get("token", "")
+        self.grants.end(self.grants.family(token) or str(self._access_token(token).get("sid")))
+        return Response(headers=HEADERS)
+
+    def _access_token(self, token: str) -> dict[str, Any]:
+        """The claims of an access token of ours; none of anything else."""
+        try:
+            found = jwt.decode(token, self.keys[-1], algorithms=["RS256"])
+        except (JoseError, ValueError):
+            return {}
+        return found.claims if found.header.get("typ") == "at+jwt" else {}
 
     async def end_session(self, request: Request) -> Response:
         """End the sign-in that the ID token tells of, however old the token is."""
@@ -240,16 +266,6 @@ class Provider:
 def _new_key() -> str:
     key = RSAKey.generate_key(2048, {"use": "sig", "alg": "RS256"}, auto_kid=True)
     return json.dumps(key.as_dict(private=True))
-
-
-async def _form(request: Request) -> dict[str, str]:
-    """A small urlencoded body; of a field sent twice, the first."""
-    body = b""
-    async for piece in request.stream():
-        body += piece
-        if len(body) > LARGEST_BODY:
-            return {}
-    return {name: values[0] for name, values in parse_qs(body.decode(errors="replace")).items()}
 
 
 def _challenge(verifier: str) -> str:

@@ -10,6 +10,7 @@ from authlib.common.security import generate_token
 from authlib.integrations.base_client import OAuthError
 from authlib.integrations.httpx_client import AsyncOAuth2Client
 
+from agent_analytics import keys
 from agent_analytics.serving.oidc import (
     Claims,
     IdentityRefused,
@@ -19,6 +20,7 @@ from agent_analytics.serving.oidc import (
     require,
     shown,
 )
+from agent_analytics.settings import Settings
 
 SCOPES = "openid profile email offline_access"
 REFUSALS = {"invalid_grant", "access_denied", "login_required", "interaction_required", "consent_required"}
@@ -113,6 +115,14 @@ class CodeFlow:
             code_challenge_method="S256",
             **http_options(self.provider.issuer),
         )
+
+
+def client_secret(settings: Settings) -> str | None:
+    """Ours at the provider: of the demo's we know where it lies. None for a public client."""
+    demo = f"http://127.0.0.1:{settings.port_of('provider')}"
+    if settings.oidc_client_secret is None and settings.oidc_issuer == demo:
+        return keys.secret(settings.home, "oidc-client-secret")
+    return settings.oidc_client_secret
 
 
 def _refresh_token(answer: Mapping[str, Any]) -> str:

@@ -28,16 +28,16 @@ from voila.app import Voila
 from voila.notebook_renderer import NotebookRenderer
 
 from agent_analytics import keys
-from agent_analytics.serving import hub_identity, kernels
+from agent_analytics.serving import hub_identity, kernels, rhythm
 from agent_analytics.serving.hub_identity import SERVICE, HubIdentity
 from agent_analytics.serving.kernels import Busy, Kernels, Owner
 from agent_analytics.serving.replies import HEADERS, PREFIX, TEMPLATES, File, Reply, log_request, rendered, site
-from agent_analytics.serving.sockets import INCOMING, MESSAGE_BYTES, Kernel, OwnKernels, Socket, hang_up
+from agent_analytics.serving.sockets import INCOMING, MESSAGE_BYTES, Kernel, OwnKernels, Socket, hang_up, notify
 from agent_analytics.settings import Settings
 
 PATIENCE_SECONDS = 60
 BURST_SECONDS = 0.02
-RENEW_SECONDS = 30
+RENEW_SECONDS = rhythm.SWEEP_EVERY
 UNSEEN = ("_esm", "_css")
 _KERNEL_ID = r"(?P<kernel_id>[0-9a-f-]{36})"
 
@@ -124,7 +124,7 @@ class Page(Reply, JupyterHandler):
         environment = renderer.exporter.environment
         environment.autoescape = True
         environment.globals.update(
-            site=site(owner),
+            site=site(owner, datetime.now(UTC)),
             prose=_prose,
             panel_html=lambda model: Markup(renderer.executor.widget_state[model].get("html", "")),  # noqa: S704
             page_state=partial(_page_state, renderer, self.xsrf_token.decode()),
@@ -223,8 +223,12 @@ class Dashboards(Voila):
         }
 
     async def renew(self) -> None:
-        """Who has lost the right loses the kernel."""
-        await self.kernel_manager.renew(self.identity_provider.still, datetime.now(UTC))
+        """Who has lost the right loses the kernel; whose right cannot be checked is told."""
+        now = datetime.now(UTC)
+        await self.kernel_manager.renew(self.identity_provider.still, now)
+        for kernel_id, owner in self.kernel_manager.owners.items():
+            notice = rhythm.notice(owner.verified_at, owner.valid_until, now)
+            notify(self.app.settings["sockets"], kernel_id, notice)
 
     def init_handlers(self) -> list[tuple[Any, ...]]:
         return [

@@ -7,7 +7,7 @@ import logging
 import os
 import time
 from collections import defaultdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -22,15 +22,15 @@ from traitlets.config import Config
 
 from agent_analytics import keys
 from agent_analytics.errors import SettingError
-from agent_analytics.serving import home, hub_pages, hub_servers
+from agent_analytics.serving import home, hub_pages, hub_servers, rhythm
 from agent_analytics.serving.claims import principal
-from agent_analytics.serving.code_flow import Attempt, CodeFlow, Grant
+from agent_analytics.serving.code_flow import Attempt, CodeFlow, Grant, client_secret
 from agent_analytics.serving.hub_pages import CALLBACK, SIGN_IN, SIGN_OUT, Callback, SignIn, SignOut, end_sessions
 from agent_analytics.serving.oidc import IdentityRefused, Provider, ProviderUnreachable
 from agent_analytics.settings import Settings
 
 SERVICES = ("dashboards", "api")
-SECONDS_BETWEEN_CHECKS = 25
+SECONDS_BETWEEN_CHECKS = rhythm.CHECK_EVERY
 SECONDS_BETWEEN_ROUTE_CHECKS = 5
 AuthModel = dict[str, Any]
 
@@ -81,7 +81,9 @@ class PlatformAuthenticator(Authenticator):
         return model
 
     async def _checked_again(self, user: User) -> AuthModel | bool:
-        """Nobody stays signed in on old claims; but only a refusal ends the sessions, not a provider out of reach."""
+        """A refusal ends the sessions. A provider out of reach ends nothing for good: until the grace is over the
+        claims that were verified last still serve, as they are, and then nobody gets in until it is back.
+        """
         state = await user.get_auth_state()
         if not state:
             return False
@@ -91,12 +93,14 @@ class PlatformAuthenticator(Authenticator):
             await user.save_auth_state(state | {"refresh_token": refresh_token})
 
         try:
-            model = self._model(await self.flow.renew(state["refresh_token"], state["subject"], now, keep), now)
+            async with asyncio.timeout(rhythm.CHECK_PATIENCE):
+                grant = await self.flow.renew(state["refresh_token"], state["subject"], now, keep)
+            model = self._model(grant, now)
             if model["name"] != user.name:
                 raise IdentityRefused("Moved to another organization, so they must sign in again.")
-        except ProviderUnreachable as error:
-            self.log.error("%s could not be checked. %s", user.name, error)
-            return False
+        except (ProviderUnreachable, TimeoutError) as error:
+            self.log.error("%s could not be checked. %s", user.name, error or "The provider was too slow.")
+            return now.timestamp() < (user.orm_user.user_info or {}).get("valid_until", 0)
         except IdentityRefused as error:
             self.log.warning("%s is signed out. %s", user.name, error)
             await end_sessions(user)
@@ -111,6 +115,7 @@ class PlatformAuthenticator(Authenticator):
             "name": person.name or person.user,
             "agent_analytics": person.to_json(),
             "verified_at": int(now.timestamp()),
+            "valid_until": int((now + timedelta(minutes=self.settings.grace_minutes)).timestamp()),
         }
         state = {
             "refresh_token": grant.refresh_token,
@@ -130,14 +135,6 @@ def hub_name(issuer: str, organization: str | None, subject: str) -> str:
     """
     digest = hashlib.sha256(json.dumps([issuer, organization, subject]).encode()).hexdigest()
     return f"{organization or 'platform'}-{digest[:24]}"
-
-
-def client_secret(settings: Settings) -> str | None:
-    """Ours at the provider: of the demo's we know where it lies. None for a public client."""
-    demo = f"http://127.0.0.1:{settings.port_of('provider')}"
-    if settings.oidc_client_secret is None and settings.oidc_issuer == demo:
-        return keys.secret(settings.home, "oidc-client-secret")
-    return settings.oidc_client_secret
 
 
 def configure(c: Config, settings: Settings) -> None:

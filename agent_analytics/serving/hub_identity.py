@@ -1,5 +1,7 @@
 """Who opens a page: the hub says so, by OAuth at first and again while the page is open."""
 
+import asyncio
+from datetime import UTC, datetime
 from typing import Any
 
 from jupyter_server.base.handlers import JupyterHandler
@@ -15,12 +17,12 @@ from traitlets.config import Config
 from agent_analytics import keys
 from agent_analytics.errors import UsageError
 from agent_analytics.scope import Principal
+from agent_analytics.serving import rhythm
 from agent_analytics.serving.kernels import Owner
 from agent_analytics.serving.replies import PREFIX, Reply
 from agent_analytics.settings import Settings
 
 SERVICE = "dashboards"
-CACHE_SECONDS = 10
 
 
 class HubIdentity(JupyterHubIdentityProvider):
@@ -41,22 +43,29 @@ class HubIdentity(JupyterHubIdentityProvider):
         """The person of this request; None without claims that make a principal."""
         return _owner(handler.current_user.hub_user, self.hub_auth.get_token(handler))
 
-    async def still(self, owner: Owner) -> bool:
-        """Whether the hub says the same of them as when they came; where it is down, they stay for now."""
+    async def still(self, owner: Owner, now: datetime) -> Owner | None:
+        """The same person as the hub knows them now; None if it says anything else of them than when they came.
+
+        A hub that does not answer leaves everybody what they have, for as long as that was good anyway.
+        """
         try:
-            found = await self.hub_auth.user_for_token(owner.session, use_cache=False, sync=False)
-        except HTTPError as error:
-            app_log.warning("The hub could not be asked about %s: %s", owner.name, error.log_message)
-            return True
-        return found is not None and _owner(found, owner.session) == owner
+            async with asyncio.timeout(rhythm.SWEEP_PATIENCE):
+                found = await self.hub_auth.user_for_token(owner.session, use_cache=False, sync=False)
+        except (HTTPError, TimeoutError) as error:
+            app_log.warning("The hub could not be asked about %s: %s", owner.name, error)
+            return owner if now < owner.valid_until else None
+        again = None if found is None else _owner(found, owner.session)
+        return again if again == owner else None
 
 
 def _owner(hub_user: dict[str, Any], session: str) -> Owner | None:
-    claims = (hub_user.get("user_info") or {}).get("agent_analytics")
+    info = hub_user.get("user_info") or {}
     try:
-        return Owner(hub_user["name"], Principal.from_json(claims), session) if isinstance(claims, dict) else None
-    except UsageError:
+        principal = Principal.from_json(info["agent_analytics"])
+        times = [datetime.fromtimestamp(info[name], UTC) for name in ("verified_at", "valid_until")]
+    except (KeyError, TypeError, AttributeError, UsageError):
         return None
+    return Owner(hub_user["name"], principal, session, *times)
 
 
 class SignedIn(Reply, JupyterHubOAuthCallbackHandler):
@@ -76,4 +85,4 @@ def configure(c: Config, settings: Settings) -> None:
     c.HubOAuth.oauth_redirect_uri = f"{settings.origin}{PREFIX}oauth_callback"
     c.HubOAuth.cookie_host_prefix_enabled = settings.origin.startswith("https://")
     c.HubOAuth.access_scopes = {f"access:services!service={SERVICE}"}
-    c.HubOAuth.cache_max_age = CACHE_SECONDS
+    c.HubOAuth.cache_max_age = rhythm.REMEMBER

@@ -4,18 +4,20 @@ The only place that knows how a kernel starts, and what it is given: an allow-li
 directory, and in it a short-lived token for the API, which is renewed while the person's rights last.
 """
 
+import asyncio
 import os
 import shutil
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
+from tornado.log import app_log
 from traitlets.config import Config
 
 from agent_analytics.client import API_URL, TOKEN_FILE
@@ -29,16 +31,23 @@ PER_PERSON = 8
 IN_ALL = 40
 IDLE_SECONDS = 120
 CULL_SECONDS = 15
+LONG_AGO = datetime.fromtimestamp(0, UTC)
 TOKEN = "token"  # noqa: S105 - the name of a file
 
 
 @dataclass(frozen=True)
 class Owner:
-    """A signed-in person: the same while name and principal are. `session` proves it to the hub again."""
+    """A signed-in person: the same while name and principal are. `session` proves it to the hub again.
+
+    The provider last said so at `verified_at`; if it cannot be reached again, that is good for reading until
+    `valid_until`.
+    """
 
     name: str
     principal: Principal
     session: str = field(default="", repr=False, compare=False)
+    verified_at: datetime = field(default=LONG_AGO, compare=False)
+    valid_until: datetime = field(default=LONG_AGO, compare=False)
 
 
 class Busy(Exception):
@@ -120,16 +129,36 @@ class Kernels(AsyncMappingKernelManager):
             await self.shutdown_kernel(kernel_id, now=True)
         self._forget(kernel_id)
 
-    async def renew(self, still: Callable[[Owner], Awaitable[bool]], now: datetime) -> None:
-        """A fresh token for each kernel whose owner `still` has the right; the others' kernels end."""
+    @property
+    def owners(self) -> dict[str, Owner]:
+        """Whose each kernel is."""
+        return dict(self._owners)
+
+    async def renew(self, still: Callable[[Owner, datetime], Awaitable[Owner | None]], now: datetime) -> None:
+        """A fresh token for each kernel whose owner `still` has the right; the others' kernels end.
+
+        All are asked about at once: one slow answer delays nobody else's.
+        """
         sessions = {(owner, owner.session): owner for owner in self._owners.values()}
-        for session, owner in sessions.items():
-            allowed = await still(owner)
-            for kernel_id in [key for key, one in self._owners.items() if (one, one.session) == session]:
-                if not allowed:
-                    await self.close(kernel_id)
-                elif kernel_id in self._owners:
-                    self._write_token(self._homes / kernel_id, owner, now)
+        await asyncio.gather(*(self._renew(owner, still, now) for owner in sessions.values()))
+
+    async def _renew(
+        self, owner: Owner, still: Callable[[Owner, datetime], Awaitable[Owner | None]], now: datetime
+    ) -> None:
+        try:
+            found = await still(owner, now)
+        except Exception:
+            app_log.exception("%s could not be asked about", owner.name)
+            found = None
+        for kernel_id, one in self.owners.items():
+            if (one, one.session) != (owner, owner.session) or kernel_id not in self._owners:
+                continue
+            if found is None:
+                self._forget(kernel_id)  # hangs up at once; the kernel's own end may take longer
+                await self.close(kernel_id)
+            elif (self._homes / kernel_id).is_dir():
+                self._owners[kernel_id] = found
+                self._write_token(self._homes / kernel_id, found, now)
 
     async def start_kernel(self, *, kernel_id: str | None = None, **kwargs: Any) -> str:  # type: ignore[override]
         """Jupyter's own way in starts nothing for nobody."""
@@ -172,5 +201,5 @@ class Kernels(AsyncMappingKernelManager):
         """Whole or not at all: the kernel may read at any time."""
         draft = home / f".{TOKEN}-{uuid4().hex}"
         with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(tokens.issue(self._settings.home, owner.principal, now))
+            file.write(tokens.issue(self._settings.home, owner.principal, now, verified_at=owner.verified_at))
         draft.replace(home / TOKEN)

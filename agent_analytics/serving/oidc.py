@@ -1,6 +1,7 @@
 """An OpenID provider as its client sees it: what it publishes, and whether a token is its own."""
 
 import asyncio
+import json
 import reprlib
 import ssl
 from collections.abc import Mapping
@@ -27,6 +28,8 @@ _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = LONGEST_SHOWN
 _REGISTRY = jws.JWSRegistry(algorithms=ALGORITHMS, strict_check_header=False)
 
+_PRIMES = [number for number in range(3, 168) if all(number % below for below in range(2, number))]
+
 Claims = dict[str, Any]
 
 
@@ -47,6 +50,7 @@ class Metadata:
     token_endpoint: str
     jwks_uri: str
     end_session_endpoint: str | None
+    introspection_endpoint: str | None
     sends_issuer: bool
 
 
@@ -87,17 +91,26 @@ class Provider:
 
     async def _verified(self, token: object, audience: str, now: datetime) -> tuple[Mapping[str, Any], Claims]:
         """Header and claims, once signature, iss, aud, sub, exp, iat and nbf hold."""
+        metadata = await self.metadata()
+        header, payload = await self.opened(token, now)
+        try:
+            claims = json.loads(payload)
+            _registry(metadata.issuer, audience, now).validate(claims)
+        except (JoseError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            raise IdentityRefused(f"The token does not hold: {shown(error)}.") from None
+        return header, claims
+
+    async def opened(self, token: object, now: datetime) -> tuple[Mapping[str, Any], bytes]:
+        """Header and payload of what one of the provider's published keys signed. Raises as `identity`."""
         if not isinstance(token, str):
             raise IdentityRefused("The token is missing.")
-        metadata = await self.metadata()
         try:
             header = jws.extract_compact(token.encode(), registry=_REGISTRY).headers()
             key = await self._key(header, now)
-            claims = jwt.decode(token, key, registry=_REGISTRY).claims
-            _registry(metadata.issuer, audience, now).validate(claims)
+            found = jws.deserialize_compact(token, key, registry=_REGISTRY)
         except (JoseError, ValueError, TypeError, KeyError) as error:
             raise IdentityRefused(f"The token does not hold: {shown(error)}.") from None
-        return header, claims
+        return header, found.payload
 
     async def _key(self, header: Mapping[str, Any], now: datetime) -> Key:
         """The published key that the header names; never one that the token itself brings (jku, jwk, x5u, x5c)."""
@@ -159,7 +172,7 @@ def _read_metadata(issuer: str, document: Mapping[str, Any]) -> Metadata:
     if not isinstance(named, str) or named.rstrip("/") != issuer:
         raise ProviderUnreachable(f"{issuer} calls itself {shown(named)}: set the issuer that it names.")
     needed = ("authorization_endpoint", "token_endpoint", "jwks_uri")
-    endpoints = {name: document.get(name) for name in (*needed, "end_session_endpoint")}
+    endpoints = {name: document.get(name) for name in (*needed, "end_session_endpoint", "introspection_endpoint")}
     secure = ("https://",) if issuer.startswith("https://") else ("https://", "http://")
     for name, url in endpoints.items():
         if not (isinstance(url, str) and url.startswith(secure)) and (name in needed or url is not None):
@@ -186,10 +199,21 @@ def _read_keys(document: Mapping[str, Any]) -> dict[tuple[str, str], Key]:
 def _algorithm(key: Key) -> str | None:
     """The one algorithm for which we use a key, if any."""
     fits = {
-        "RS256": isinstance(key, RSAKey) and key.raw_value.key_size >= 2048,
+        "RS256": isinstance(key, RSAKey) and _is_strong(key),
         "ES256": isinstance(key, ECKey) and key.curve_name == "P-256",
     }
     return next((name for name in ALGORITHMS if fits[name] and key.get("alg", name) == name), None)
+
+
+def _is_strong(key: RSAKey) -> bool:
+    """Of 2048 bits or more, and not one that cards with a faulty generator made, which can be factored (ROCA).
+
+    Theirs are powers of 65537 modulo each small prime; a sound modulus is so for all of these once in 100 million.
+    """
+    modulus = key.public_key.public_numbers().n
+    return modulus.bit_length() >= 2048 and not all(
+        modulus % prime in {pow(65537, power, prime) for power in range(prime)} for prime in _PRIMES
+    )
 
 
 def _registry(issuer: str, audience: str, now: datetime) -> jwt.JWTClaimsRegistry:

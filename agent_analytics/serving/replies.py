@@ -3,6 +3,7 @@
 import gzip
 import json
 import secrets
+from datetime import UTC, datetime
 from functools import cache, cached_property
 from typing import Any
 
@@ -10,7 +11,8 @@ import jinja2
 from tornado.log import access_log, app_log
 from tornado.web import HTTPError, RequestHandler
 
-from agent_analytics.scope import Principal
+from agent_analytics.scope import Principal, scope_of
+from agent_analytics.serving import rhythm
 from agent_analytics.serving.kernels import Kernels, Owner
 from agent_analytics.widgets import assets
 
@@ -90,7 +92,11 @@ class Reply(RequestHandler):
         self.set_status(status)
         self.set_header("Content-Type", "text/html; charset=utf-8")
         self.set_header("Cache-Control", "no-store")
-        self.finish(rendered(template, site=site(self.owner), status=status, reference=self.reference, **values))
+        self.finish(
+            rendered(
+                template, site=site(self.owner, datetime.now(UTC)), status=status, reference=self.reference, **values
+            )
+        )
 
 
 class File(Reply):
@@ -127,10 +133,11 @@ def rendered(template: str, **values: Any) -> str:
     return _environment.get_template(f"{template}.html.j2").render(**values)
 
 
-def site(owner: Owner | None) -> dict[str, Any]:
+def site(owner: Owner | None, now: datetime) -> dict[str, Any]:
     """What the frame around every page shows and links to."""
     files = {name: f"{PREFIX}static/{hashed}" for name, hashed in assets.manifest().items()}
-    return {"base": PREFIX, "files": files, "person": person(owner.principal) if owner else None}
+    notice = rhythm.notice(owner.verified_at, owner.valid_until, now) if owner else ""
+    return {"base": PREFIX, "files": files, "notice": notice, "person": person(owner.principal) if owner else None}
 
 
 def person(principal: Principal) -> dict[str, str]:
@@ -139,6 +146,7 @@ def person(principal: Principal) -> dict[str, str]:
         "name": principal.name or principal.email or principal.user or "Signed in",
         "role": ROLES[principal.role],
         "organization": principal.organization or "the platform",
+        "reason": scope_of(principal).reason,
     }
 
 

@@ -31,6 +31,8 @@ class Kernel(Reply, KernelHandler):
 class Socket(Reply, KernelWebsocketHandler):
     """A page's connection to its kernel: widgets' messages, and nothing that runs code or tells of failures."""
 
+    notice: str | None = None
+
     def set_default_headers(self) -> None:
         """A websocket has none of ours."""
 
@@ -41,6 +43,13 @@ class Socket(Reply, KernelWebsocketHandler):
     def on_close(self) -> None:
         self.settings["sockets"].get(self.kernel_id, set()).discard(self)
         super().on_close()
+
+    def notify(self, notice: str) -> None:
+        """Tell the page what stands above it from now on: nothing for an empty notice."""
+        if notice != self.notice and self.ws_connection is not None:
+            self.notice = notice
+            said = {"header": {"msg_type": "notice"}, "content": {"text": notice}}
+            KernelWebsocketHandler.write_message(self, json.dumps(said))
 
     def on_message(self, text: str | bytes) -> None:
         if _is_allowed(text):
@@ -64,6 +73,11 @@ def _is_allowed(text: str | bytes) -> bool:
     except (ValueError, KeyError, TypeError, RecursionError):
         return False
     return whole and message.get("channel") == "shell" and kind in INCOMING and not opens_another
+
+
+def notify(sockets: dict[str, set[Socket]], kernel_id: str, notice: str) -> None:
+    for socket in sockets.get(kernel_id, set()):
+        socket.notify(notice)
 
 
 def hang_up(sockets: dict[str, set[Socket]], kernel_id: str) -> None:

@@ -79,11 +79,13 @@ class Installation:
     def _arguments(self) -> list[str]:
         return [str(self.settings.home), str(self.settings.port), str(self.settings.oidc_issuer)]
 
+    def command(self, name: str) -> list[str]:
+        """How the hub starts."""
+        return [sys.executable, "-c", HUB, *self._arguments()]
+
     def start_hub(self) -> None:
         with self.log.open("ab") as log:
-            self.hub = subprocess.Popen(
-                [sys.executable, "-c", HUB, *self._arguments()], stdout=log, stderr=log, cwd=self.settings.home
-            )
+            self.hub = subprocess.Popen(self.command("hub"), stdout=log, stderr=log, cwd=self.settings.home)
         wait_until(lambda: httpx2.get(f"{self.settings.origin}/hub/api/").status_code == 200, self.log)
         wait_until(lambda: self.browser().get("/services/dashboards/").status_code == 302, self.log)
 

@@ -104,7 +104,7 @@ def test_the_hub_can_also_be_started_by_its_own_command(tmp_path: Path, monkeypa
     hub.configure(expected, Settings(home=tmp_path / "home", oidc_issuer="https://id.example.com"))
     directory = str(Path(hub.__file__).parent)
     assert PyFileConfigLoader("hub_config.py", path=directory).load_config() == expected
-    assert expected.Authenticator.auth_refresh_age == 25
+    assert expected.Authenticator.auth_refresh_age == 20
 
 
 def test_without_a_provider_the_hub_says_what_is_missing(tmp_path: Path) -> None:

@@ -1,12 +1,13 @@
-"""Staying signed in: claims are followed, a refusal ends everything, a provider out of reach ends nothing for good."""
+"""Staying signed in: claims are followed, a refusal ends everything, a provider out of reach leaves the last rights."""
 
+import sqlite3
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
-from identity.installation import Installation
+from identity.installation import Browser, Installation
 
 from agent_analytics.demo.people import Persona
 
@@ -91,12 +92,52 @@ def test_a_stolen_code_ends_what_its_first_use_gave(installation: Installation) 
     eventually(lambda: browser.who() is None)
 
 
-def test_a_provider_out_of_reach_ends_access_but_no_session(installation: Installation) -> None:
+def test_a_provider_out_of_reach_leaves_what_was_verified_last_and_when(installation: Installation) -> None:
+    browser = installation.signed_in("acme-lead")
+    before = browser.principal()
+    with installation.provider_down():
+        time.sleep(STALE)
+        first = verified(browser)
+        time.sleep(STALE)
+        assert verified(browser) == first
+        assert browser.principal() == before
+        assert "could not be checked" in installation.log.read_text()
+    eventually(lambda: verified(browser) > first)
+
+
+def verified(browser: Browser) -> int:
+    who = browser.who()
+    assert who
+    assert who["user_info"]["valid_until"] - who["user_info"]["verified_at"] == 15 * 60
+    return who["user_info"]["verified_at"]
+
+
+def test_a_refusal_after_the_provider_came_back_ends_access_at_once(installation: Installation) -> None:
     browser = installation.signed_in("acme-lead")
     with installation.provider_down():
+        time.sleep(STALE)
+        assert browser.principal()
+        refused(installation, "acme-lead")
+    eventually(lambda: browser.who() is None)
+
+
+def test_a_provider_out_of_reach_for_longer_than_the_grace_ends_access_but_no_session(
+    installation: Installation,
+) -> None:
+    browser = installation.signed_in("acme-lead")
+    with installation.provider_down():
+        time.sleep(STALE)
+        assert browser.principal()
+        outlive_the_grace(installation)
         eventually(lambda: browser.get("/services/dashboards/").status_code != 200)
-        assert "could not be checked" in installation.log.read_text()
     eventually(browser.principal)
+
+
+def outlive_the_grace(installation: Installation) -> None:
+    """As if the hub had waited."""
+    with sqlite3.connect(installation.settings.home / "hub" / "hub.sqlite") as database:
+        database.execute("update users set user_info = json_set(user_info, '$.valid_until', 0)")
+    database.close()
 
 
 def test_a_killed_hub_comes_back_with_everybody_signed_in_though_the_provider_is_down(

@@ -23,7 +23,8 @@ const message = (session, type, content) => ({
 const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
 /**
- * Events: "live" (connected; `detail` says whether again), "lost" (trying), "ended" (for good), "comm" (a message).
+ * Events: "live" (connected; `detail` says whether again), "lost" (trying), "ended" (for good), "comm" (a message),
+ * "notice" (`detail` is what the service tells the reader; empty: nothing more).
  * The session's id stays the same over connections: the server keeps what it could not send.
  */
 export class Kernel extends EventTarget {
@@ -113,6 +114,8 @@ export class Kernel extends EventTarget {
     const { header, parent_header: parent, content } = JSON.parse(text);
     if (header.msg_type === "status") {
       if (["dead", "restarting"].includes(content.execution_state)) this.#end();
+    } else if (header.msg_type === "notice") {
+      this.dispatchEvent(new CustomEvent("notice", { detail: content.text }));
     } else if (header.msg_type.endsWith("_reply")) {
       this.#replies.get(parent.msg_id)?.(content);
       this.#replies.delete(parent.msg_id);

@@ -79,6 +79,13 @@ function banner(text, action) {
   if (action) bar.append(element("button", { type: "button", className: "aa-button", textContent: action, onclick: again }));
 }
 
+/** What the service says of the reader's rights. */
+function notice(text) {
+  const line = byId("aa-notice");
+  line.hidden = !text;
+  line.textContent = text;
+}
+
 function again() {
   location.reload();
 }
@@ -87,6 +94,7 @@ function again() {
 function watch(kernel) {
   kernel.addEventListener("lost", () => banner("Connection lost. Trying to reach the server again…"));
   kernel.addEventListener("live", () => banner());
+  kernel.addEventListener("notice", ({ detail }) => notice(detail));
   kernel.addEventListener("ended", () => {
     banner("This page’s session has ended: its figures are no longer updated.", "Start again");
     busy(false);

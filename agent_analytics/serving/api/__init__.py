@@ -20,7 +20,7 @@ def main(settings: Settings) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     engines = _open(settings)
     engines.record.wait(WAIT_SECONDS)
-    app = create(engines, settings.home)
+    app = create(engines, settings)
     with Watchdog(postgres.record_url(settings), settings.sql_seconds):
         uvicorn.run(
             app,

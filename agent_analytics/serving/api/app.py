@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
@@ -16,6 +15,8 @@ from agent_analytics.scope import scope_of
 from agent_analytics.serving.api import exports, problems
 from agent_analytics.serving.api.bearer import Asking
 from agent_analytics.serving.api.engines import Engines
+from agent_analytics.serving.machine_clients import MachineClients
+from agent_analytics.settings import Settings
 
 PREFIX = "/services/api"
 MOST_QUERIES = 50
@@ -30,11 +31,12 @@ class Asked(BaseModel):
     engine: str | None = None
 
 
-def create(engines: Engines, home: Path) -> FastAPI:
-    """The application over these engines; tokens are checked with the keys in `home`."""
+def create(engines: Engines, settings: Settings) -> FastAPI:
+    """The application over these engines; the settings say whose tokens it takes."""
     app = FastAPI(title="Agent Analytics", lifespan=_lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.engines = engines
-    app.state.home = home
+    app.state.settings = settings
+    app.state.machine_clients = MachineClients(settings)
     app.include_router(router)
     app.include_router(exports.router, prefix=PREFIX)
     problems.install(app)
