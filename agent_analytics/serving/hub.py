@@ -218,7 +218,7 @@ class Hub(JupyterHub):
 
     async def start(self) -> None:
         await super().start()
-        self.sweeping = PeriodicCallback(partial(hub_servers.sweep, self), 1000 * hub_servers.SECONDS_BETWEEN_SWEEPS)
+        self.sweeping = PeriodicCallback(partial(hub_servers.sweep, self), 1000 * rhythm.SWEEP_EVERY)
         self.sweeping.start()
 
 

@@ -2,8 +2,9 @@
 
 import os
 import sys
-from asyncio import gather
+from asyncio import Task, create_task, gather, to_thread
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from subprocess import DEVNULL
 from typing import Any
@@ -14,14 +15,16 @@ from jupyterhub.user import User
 from traitlets import Any as AnyTrait
 from traitlets.config import Config
 
-from agent_analytics.client import API_URL
+from agent_analytics.client import API_URL, TOKEN_FILE
 from agent_analytics.scope import Principal
-from agent_analytics.serving import lab, lab_homes
+from agent_analytics.serving import lab, lab_homes, logins, postgres, rhythm, tokens
 from agent_analytics.settings import Settings
+from agent_analytics.sql import SQL_FILE
 
 GROUP = "jupyterlab"
 MOST_SERVERS = 20
-SECONDS_BETWEEN_SWEEPS = 10
+TOKEN, LOGIN = "token", "login"
+_ending: set[Task[Any]] = set()
 SECONDS_TO_START = 120
 SECONDS_TO_END = 3
 
@@ -56,14 +59,6 @@ def configure(c: Config, settings: Settings) -> None:
     # One that does not want to end must not stay.
     c.OwnServer.interrupt_timeout = c.OwnServer.term_timeout = SECONDS_TO_END
     c.Spawner.start_timeout = c.Spawner.http_timeout = SECONDS_TO_START
-    # With the server's own token its kernels ask the API, which sees whose it is.
-    c.Spawner.server_token_scopes = [
-        "users:activity!user",
-        "access:servers!server",
-        "access:services!service=api",
-        "read:users:name!user",
-        "read:users:groups!user",
-    ]
 
 
 @dataclass(frozen=True)
@@ -84,20 +79,46 @@ class OwnServer(LocalProcessSpawner):
 
     settings = AnyTrait(help="The installation's Settings.").tag(config=True)
     principal: Any = None
+    login: Any = None
 
     async def start(self) -> Any:
         reason = lab.refusal(self.settings)
         if reason:
             raise PermissionError(reason)
         self.principal = _principal(self.user.user_info)
+        await self._give_passes()
         home = self.home
         silent = dict.fromkeys(("stdin", "stdout", "stderr"), DEVNULL)
         self.popen_kwargs = lab_homes.identity(home) | silent | {"umask": 0o077, "cwd": home}
         return await super().start()
 
     async def stop(self, now: bool = False) -> None:
+        login = self.login
         await super().stop(now=now)
         lab_homes.end_all_of(self.home)
+        lab_homes.take_passes(self.settings, self.user.name)
+        if login:
+            await to_thread(logins.end, self._record, login)
+
+    async def renew(self, now: datetime, verified_at: datetime) -> None:
+        """Let the passes of a running server last a little longer. Raises Forbidden where the login has ended."""
+        principal = Principal.from_json(self.principal)
+        token = tokens.issue(self.settings.home, principal, now, verified_at=verified_at)
+        lab_homes.give_pass(self.settings, self.user.name, TOKEN, token)
+        await to_thread(logins.renew, self._record, self.login, principal, now, rhythm.TOKEN)
+
+    async def _give_passes(self) -> None:
+        now, principal = datetime.now(UTC), Principal.from_json(self.principal)
+        login = await to_thread(
+            logins.issue, self._record, principal, now, rhythm.TOKEN + SECONDS_TO_START, self.settings.sql_seconds
+        )
+        self.login = login.name
+        lab_homes.give_pass(self.settings, self.user.name, LOGIN, login.url(self.settings))
+        await self.renew(now, now)
+
+    @property
+    def _record(self) -> str:
+        return postgres.record_url(self.settings)
 
     @property
     def home(self) -> Path:
@@ -114,18 +135,20 @@ class OwnServer(LocalProcessSpawner):
             "USER": self.user.name,
             "HOME": str(self.home),
             API_URL: f"http://127.0.0.1:{self.settings.port_of('api')}/services/api",
+            TOKEN_FILE: str(lab_homes.pass_of(self.settings, self.user.name, TOKEN)),
+            SQL_FILE: str(lab_homes.pass_of(self.settings, self.user.name, LOGIN)),
         }
 
     def get_state(self) -> dict[str, Any]:
-        return super().get_state() | {"principal": self.principal}
+        return super().get_state() | {"principal": self.principal, "login": self.login}
 
     def load_state(self, state: dict[str, Any]) -> None:
         super().load_state(state)
-        self.principal = state.get("principal")
+        self.principal, self.login = state.get("principal"), state.get("login")
 
     def clear_state(self) -> None:
         super().clear_state()
-        self.principal = None
+        self.principal = self.login = None
 
 
 async def sweep(app: JupyterHub) -> None:
@@ -138,12 +161,16 @@ async def _check(app: JupyterHub, user: User) -> None:
     """A server's own traffic asks nobody: an open websocket would outlive every right."""
     try:
         model = await app.authenticator.refresh_user(user, None)
-        if model and (model is True or _principal(model["user_info"]) == user.spawner.principal):
-            return
+        info = model["user_info"] if isinstance(model, dict) else user.user_info
+        if model and _principal(info) == user.spawner.principal:
+            return await user.spawner.renew(datetime.now(UTC), datetime.fromtimestamp(info["verified_at"], UTC))
         app.log.warning("The server of %s ends: its rights are no longer those it was started with.", user.name)
-        await user.stop(user.spawner.name)
     except Exception:
-        app.log.exception("The server of %s could not be checked", user.name)
+        app.log.exception("The server of %s ends: it could not be checked", user.name)
+    # Not waited for: others' passes must be renewed meanwhile.
+    ending = create_task(user.stop(user.spawner.name))
+    _ending.add(ending)
+    ending.add_done_callback(_ending.discard)
 
 
 def _principal(user_info: dict[str, Any] | None) -> Any:

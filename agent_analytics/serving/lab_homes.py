@@ -1,6 +1,11 @@
-"""The homes of people's own servers, and the accounts they belong to: one for each person, without rights elsewhere."""
+"""The homes of people's own servers, and the accounts they belong to: one for each person, without rights elsewhere.
+
+Beside a home lie the person's passes: the short-lived token and the database login of a running server. They are
+ours, and the person's to read: in a home, what we write could be led elsewhere by its owner.
+"""
 
 import os
+import shutil
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -26,6 +31,33 @@ def home_of(settings: Settings, name: str) -> Path:
         os.chown(draft, account, account)
         draft.rename(home)
     return home
+
+
+def give_pass(settings: Settings, name: str, kind: str, text: str) -> None:
+    """Write one of the person's passes, whole or not at all: a kernel may read at any time."""
+    account, place = home_of(settings, name).lstat().st_uid, pass_of(settings, name, kind)
+    _make(place.parents[1], 0o711, os.getuid())
+    _make(place.parent, 0o750, account)
+    draft = place.with_name(f".{kind}")
+    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o640), "w") as file:
+        os.fchown(file.fileno(), os.getuid(), account)
+        os.fchmod(file.fileno(), 0o640)
+        file.write(text)
+    draft.replace(place)
+
+
+def pass_of(settings: Settings, name: str, kind: str) -> Path:
+    return settings.home / "passes" / name / kind
+
+
+def take_passes(settings: Settings, name: str) -> None:
+    shutil.rmtree(settings.home / "passes" / name, ignore_errors=True)
+
+
+def _make(directory: Path, mode: int, group: int) -> None:
+    directory.mkdir(exist_ok=True)
+    os.chown(directory, os.getuid(), group)
+    directory.chmod(mode)
 
 
 def identity(home: Path) -> dict[str, Any]:

@@ -24,10 +24,10 @@ NAVIGATION = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Site": "none", "Accept": 
 HUB = """
 import sys
 from pathlib import Path
-from agent_analytics.serving import hub, hub_servers
+from agent_analytics.serving import hub, rhythm
 from agent_analytics.settings import Settings
 hub.SECONDS_BETWEEN_CHECKS = 1
-hub_servers.SECONDS_BETWEEN_SWEEPS = 1
+rhythm.SWEEP_EVERY = 1
 hub.main(Settings(home=Path(sys.argv[1]), port=int(sys.argv[2]), oidc_issuer=sys.argv[3]))
 """
 PROXY = """

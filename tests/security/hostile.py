@@ -115,3 +115,23 @@ print(json.dumps({{
     "user": os.popen("id -u").read().strip(),
 }}))
 """
+
+# What a lead does in a notebook, honestly.
+ASKED = """
+import contextlib, io, json
+import agent_analytics as aa
+
+session = aa.connect()
+rows = session.answer(aa.Query(["runs"], by=["team"], period=aa.Last(7))).rows
+table = session.sql('select team, "user" from analytics.runs order by 1, 2')
+with contextlib.redirect_stdout(io.StringIO()):
+    get_ipython().run_line_magic("load_ext", "agent_analytics")
+    drawn = get_ipython().run_line_magic("sql", 'select team, "user" from analytics.runs order by 1, 2')
+print(json.dumps({
+    "answer": sorted([str(value) if not isinstance(value, int) else value for value in row] for row in rows),
+    "sql": table.to_numpy().tolist(),
+    "magic": [list(row) for row in drawn],
+    "cost": str(session.answer(aa.Query(["cost"], period=aa.Last(7))).rows[0][0]),
+    "sum": str(session.sql("select sum(cost) as cost from analytics.runs").cost[0]),
+}))
+"""

@@ -2,43 +2,71 @@
 
 import json
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import psutil
 import pytest
-from identity.installation import Installation
+from dashboards.house import API
+from identity.installation import Installation, running
 from playwright.sync_api import Browser, Page
 from security.chromium import chromium
-from security.hostile import ATTACK, INSIDE, OPEN_SOCKET, RUN, SETTINGS_FILE
+from security.hostile import ASKED, ATTACK, INSIDE, OPEN_SOCKET, RUN, SETTINGS_FILE
 
 import left_behind
+from agent_analytics.client import Session
 from agent_analytics.demo.people import PERSONAS
-from agent_analytics.serving import lab, lab_homes
+from agent_analytics.errors import Forbidden
+from agent_analytics.query import Query
+from agent_analytics.serving import lab, lab_homes, postgres, rhythm
 from agent_analytics.serving.hub import hub_name
 from agent_analytics.settings import Settings
+from agent_analytics.store import Record
+from given import a_run, ingest
 
 PEOPLE = {persona.key: persona for persona in PERSONAS}
 WAIT = 120
+OWN_SETTINGS = {"AGENT_ANALYTICS_API_URL", "AGENT_ANALYTICS_TOKEN_FILE", "AGENT_ANALYTICS_SQL_FILE"}
+OWN = {("acme", "Platform", "ada"), ("acme", "Payments", "bo"), ("acme", "Search", "lena.brandt")}
+OTHERS = {("acme", "Search", "canary-of-search"), ("globex", "Platform", "canary-of-globex")}
+RUNS = sorted(OWN | OTHERS)
 
 
 @pytest.fixture(scope="module")
 def installation() -> Iterator[Installation]:
+    """With a record, and the API over it."""
     if os.geteuid() != 0:
         pytest.skip("needs root")
-    with tempfile.TemporaryDirectory(prefix="aa-lab-", dir="/tmp") as home:
-        Path(home).chmod(0o711)
-        with Installation(Path(home)).running() as running:
-            yield running
-            assert left_behind.told(Path(home)) == []
-        for each in (Path(home) / "people").iterdir():
+    with tempfile.TemporaryDirectory(prefix="aa-lab-", dir="/tmp") as directory:
+        home = Path(directory)
+        home.chmod(0o711)
+        installation = Installation(home)
+        with postgres.running(Settings(home=home)) as url, ExitStack() as stack:
+            postgres.migrate(Settings(home=home))
+            with Record(url, home) as record:
+                ingest(record, map(a_run_of, RUNS))
+            stack.enter_context(
+                running(sys.executable, "-c", API, home, installation.settings.port, url, log=home / "api.log")
+            )
+            stack.enter_context(installation.running())
+            yield installation
+            assert left_behind.told(home) == []
+        for each in (home / "people").iterdir():
             lab_homes.end_all_of(each)
+
+
+def a_run_of(owner: tuple[str, str, str]) -> dict[str, Any]:
+    organization, team, user = owner
+    started = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+    return a_run(f"{team}-{user}", organization=organization, team=team, user=user, started_at=started)
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +148,15 @@ def test_a_server_runs_as_its_person_and_reads_of_nobody_else(installation: Inst
     assert found["listing"] == found["signal"] == found["memory"] == "PermissionError"
     assert found["become"] == ["PermissionError"] * 2
     assert found["secrets"] == []
-    assert {name for name in found["settings"] if name.startswith("AGENT_ANALYTICS_")} == {"AGENT_ANALYTICS_API_URL"}
+    assert {name for name in found["settings"] if name.startswith("AGENT_ANALYTICS_")} == OWN_SETTINGS
+
+
+def test_a_lead_asks_and_writes_sql_within_their_rights(lead: Page) -> None:
+    found = run(lead, ASKED)
+    assert found["sql"] == found["magic"] == sorted([team, user] for _, team, user in OWN)
+    assert found["answer"] == sorted([team, 1] for _, team, _ in OWN)
+    assert found["cost"] == found["sum"] == "0.013500000"
+    assert "canary" not in json.dumps(found)
 
 
 def test_a_hostile_leads_server_reaches_nothing_of_an_admin_who_looks_at_it(
@@ -168,12 +204,31 @@ def test_a_lead_who_leads_no_more_has_no_server_any_more(installation: Installat
     account = home_of(installation, "acme-lead").stat().st_uid
     assert processes_of(account)
     lead.evaluate(OPEN_SOCKET)
+    settings, name = installation.settings, name_of(installation, "acme-lead")
+    token, login = (lab_homes.pass_of(settings, name, kind).read_text() for kind in ("token", "login"))
+    api = Session(f"http://127.0.0.1:{settings.port_of('api')}/services/api", lambda: token)
+    assert api.answer(Query(["runs"])).rows
+    open_sql = psycopg.connect(login)
     installation.people["acme-lead"] = replace(PEOPLE["acme-lead"], role="MEMBER")
     eventually(lambda: not processes_of(account), 60)
     eventually(lambda: lead.evaluate("window.socket.readyState") == 3, 30)
+    with pytest.raises(psycopg.OperationalError):
+        open_sql.execute("select 1")
+    with pytest.raises(psycopg.OperationalError):
+        psycopg.connect(login)
+    eventually(lambda: refused(api), rhythm.TOKEN + rhythm.SWEEP_EVERY)
+    assert not lab_homes.pass_of(settings, name, "token").parent.exists()
     answer = lead.goto(f"{installation.settings.origin}/hub/user-redirect/lab")
     assert answer
     assert answer.status == 403
+
+
+def refused(api: Session) -> bool:
+    try:
+        api.answer(Query(["runs"]))
+    except Forbidden:
+        return True
+    return False
 
 
 def test_where_accounts_or_host_names_cannot_be_had_there_is_none_and_it_says_why(
