@@ -23,7 +23,8 @@ RUN = """async ([base, code]) => {
 OPEN_SOCKET = """async () => {
   const base = location.pathname.replace(/lab$/, "");
   const token = decodeURIComponent(document.cookie.match(/_xsrf=([^;]+)/)[1]);
-  const [kernel] = await (await fetch(base + "api/kernels", { headers: { "X-XSRFToken": token } })).json();
+  const asked = { method: "POST", headers: { "X-XSRFToken": token }, body: "{}" };
+  const kernel = await (await fetch(base + "api/kernels", asked)).json();
   window.socket = new WebSocket((location.origin + base).replace("http", "ws") + `api/kernels/${kernel.id}/channels`);
   await new Promise((done) => (window.socket.onopen = done));
 }"""
