@@ -1,4 +1,5 @@
 # Everything is made from a fresh clone with Python >= 3.11, make and sh; a second call does nothing twice.
+JUDGE := tests/identity/judge
 FRONTEND := agent_analytics/frontend
 BUILT := $(FRONTEND)/node_modules/.built
 SOURCES := $(wildcard $(addprefix $(FRONTEND)/,package.json package-lock.json *.mjs *.css src/*))
@@ -10,10 +11,10 @@ demo: export AGENT_ANALYTICS_HOME ?= $(CURDIR)/.demo
 demo: .venv/.installed $(BUILT)
 	@exec .venv/bin/python -m agent_analytics.cli demo
 
-test: .venv/.installed-dev $(BUILT) system
+test: .venv/.installed-dev $(BUILT) $(JUDGE)/node_modules/.node system
 	@exec .venv/bin/python -m pytest
 
-test-full: .venv/.installed-dev $(BUILT) system
+test-full: .venv/.installed-dev $(BUILT) $(JUDGE)/node_modules/.node system
 	@exec .venv/bin/python -m pytest --full
 
 lint: .venv/.installed-dev
@@ -31,7 +32,7 @@ frontend: $(BUILT)
 
 # The demo's data, in .demo, stay.
 clean:
-	rm -rf .venv $(FRONTEND)/node_modules $(FRONTEND)/dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv $(JUDGE)/node_modules $(FRONTEND)/node_modules $(FRONTEND)/dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 system:
 	@sh scripts/system.sh
@@ -47,3 +48,6 @@ system:
 $(BUILT): $(SOURCES) | .venv/.installed
 	@sh scripts/frontend.sh
 	@touch $@
+
+$(JUDGE)/node_modules/.node: $(JUDGE)/package-lock.json | .venv/.installed-dev
+	@sh scripts/judge.sh

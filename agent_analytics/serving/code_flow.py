@@ -15,6 +15,7 @@ from agent_analytics.serving.oidc import (
     Claims,
     IdentityRefused,
     Provider,
+    ProviderRefusesUs,
     ProviderUnreachable,
     http_options,
     require,
@@ -24,6 +25,7 @@ from agent_analytics.settings import Settings
 
 SCOPES = "openid profile email offline_access"
 REFUSALS = {"invalid_grant", "access_denied", "login_required", "interaction_required", "consent_required"}
+OUTAGES = {"temporarily_unavailable", "server_error"}
 
 Keep = Callable[[str], Awaitable[None]]
 
@@ -95,7 +97,8 @@ class CodeFlow:
         `keep` gets the next refresh token before anything else can fail: the one we had is used up.
         """
         metadata = await self.provider.metadata()
-        async with self._client() as client:
+        # Without a scope: it stays as it was granted, which may be less than we asked for.
+        async with self._client(scope=None) as client:
             answer = await _answered(client.refresh_token(metadata.token_endpoint, refresh_token=refresh_token))
         await keep(_refresh_token(answer))
         grant = await self._grant(answer, now)
@@ -106,11 +109,11 @@ class CodeFlow:
         claims = await self.provider.identity(answer.get("id_token"), self.client_id, now)
         return Grant(claims, answer["id_token"], _refresh_token(answer))
 
-    def _client(self) -> AsyncOAuth2Client:
+    def _client(self, scope: str | None = SCOPES) -> AsyncOAuth2Client:
         return AsyncOAuth2Client(
             self.client_id,
             self._client_secret,
-            scope=SCOPES,
+            scope=scope,
             redirect_uri=self._redirect_uri,
             code_challenge_method="S256",
             **http_options(self.provider.issuer),
@@ -137,7 +140,8 @@ async def _answered(request: Awaitable[Mapping[str, Any]]) -> Mapping[str, Any]:
     try:
         return await request
     except OAuthError as error:
-        kind = IdentityRefused if error.error in REFUSALS else ProviderUnreachable
+        ours = ProviderUnreachable if error.error in OUTAGES else ProviderRefusesUs
+        kind = IdentityRefused if error.error in REFUSALS else ours
         raise kind(f"The provider answered {shown(error.error)}.") from None
     except (httpx2.HTTPError, httpx2.InvalidURL, ValueError) as error:
         raise ProviderUnreachable(f"The token endpoint gave no answer: {shown(error)}.") from None

@@ -26,7 +26,7 @@ from agent_analytics.serving import home, hub_pages, hub_servers, rhythm
 from agent_analytics.serving.claims import principal
 from agent_analytics.serving.code_flow import Attempt, CodeFlow, Grant, client_secret
 from agent_analytics.serving.hub_pages import CALLBACK, SIGN_IN, SIGN_OUT, Callback, SignIn, SignOut, end_sessions
-from agent_analytics.serving.oidc import IdentityRefused, Provider, ProviderUnreachable
+from agent_analytics.serving.oidc import IdentityRefused, Provider, ProviderRefusesUs, ProviderUnreachable
 from agent_analytics.settings import Settings
 
 SERVICES = ("dashboards", "api")
@@ -100,6 +100,8 @@ class PlatformAuthenticator(Authenticator):
                 raise IdentityRefused("Moved to another organization, so they must sign in again.")
         except (ProviderUnreachable, TimeoutError) as error:
             self.log.error("%s could not be checked. %s", user.name, error or "The provider was too slow.")
+            if isinstance(error, ProviderRefusesUs):
+                return False
             return now.timestamp() < (user.orm_user.user_info or {}).get("valid_until", 0)
         except IdentityRefused as error:
             self.log.warning("%s is signed out. %s", user.name, error)

@@ -23,6 +23,7 @@ from agent_analytics.serving.oidc import (
     IdentityRefused,
     Metadata,
     Provider,
+    ProviderRefusesUs,
     ProviderUnreachable,
     http_options,
     require,
@@ -95,7 +96,7 @@ class MachineClients:
             async with asyncio.timeout(rhythm.CHECK_PATIENCE), self._places:
                 return await self._ask(provider, token, now)
         except (ProviderUnreachable, TimeoutError) as error:
-            if before and before.vouched:
+            if before and before.vouched and not isinstance(error, ProviderRefusesUs):
                 until = before.vouched.verified_at + timedelta(minutes=self._settings.grace_minutes)
                 if now < min(before.expires, until):
                     log.warning("A bearer of a token could not be checked. %s", error)
@@ -172,16 +173,18 @@ def _is_short(claims: Mapping[str, Any], now: datetime) -> bool:
     return claims["exp"] - claims["iat"] <= rhythm.SHORT and claims["iat"] <= now.timestamp() < claims["exp"]
 
 
-async def _introspect(metadata: Metadata, client_id: str, secret: str, token: str) -> Claims:
+async def _introspect(metadata: Metadata, client_id: str, secret: str, token: str) -> Claims | None:
+    """None where the provider cannot tell of tokens of this kind: some tell of opaque ones alone."""
     try:
         async with AsyncOAuth2Client(client_id, secret, **http_options(metadata.issuer)) as client:
-            answer = await client.introspect_token(
-                metadata.introspection_endpoint,
-                token=token,
-                token_type_hint="access_token",  # noqa: S106
-            )
-            said = answer.raise_for_status().json()
-    except (httpx2.HTTPError, httpx2.InvalidURL, ValueError) as error:
+            answer = await client.introspect_token(metadata.introspection_endpoint, token=token)
+            said = answer.json()
+            if answer.status_code == 400 and said.get("error") == "unsupported_token_type":
+                return None
+            if answer.status_code in (400, 401, 403):
+                raise ProviderRefusesUs(f"The introspection endpoint answered {answer.status_code}.")
+            answer.raise_for_status()
+    except (httpx2.HTTPError, httpx2.InvalidURL, ValueError, AttributeError) as error:
         raise ProviderUnreachable(f"The introspection endpoint gave no answer: {shown(error)}.") from None
     if not isinstance(said, dict):
         raise ProviderUnreachable("The introspection endpoint gave no JSON object.")

@@ -37,6 +37,10 @@ class ProviderUnreachable(ServiceError):
     """The identity provider gave no usable answer: nothing is known about the person, good or bad."""
 
 
+class ProviderRefusesUs(ProviderUnreachable):
+    """The identity provider answers, but not to our client: nobody can be checked, and there is no reason to wait."""
+
+
 class IdentityRefused(Forbidden):
     """The provider says no to this person, or what was sent in its name is not sound."""
 

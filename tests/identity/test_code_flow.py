@@ -8,7 +8,7 @@ import pytest
 from identity.published import NOW, Published, published
 
 from agent_analytics.serving.code_flow import Attempt, CodeFlow, Grant
-from agent_analytics.serving.oidc import IdentityRefused, Provider, ProviderUnreachable
+from agent_analytics.serving.oidc import IdentityRefused, Provider, ProviderRefusesUs, ProviderUnreachable
 
 ATTEMPT = Attempt("state", "nonce", "verifier")
 
@@ -102,6 +102,19 @@ def test_anything_else_is_no_answer_about_the_person(shown: Published, said: tup
     for ask in (finish, renew):
         with pytest.raises(ProviderUnreachable):
             ask(shown)
+
+
+def test_an_answer_to_us_is_told_from_no_answer(shown: Published) -> None:
+    """Our client may have been taken away there: then no grace."""
+    for error in ("invalid_client", "unauthorized_client", "invalid_scope", "unsupported_grant_type"):
+        shown.documents["/token"] = (400, f'{{"error": "{error}"}}')
+        with pytest.raises(ProviderRefusesUs):
+            renew(shown)
+    for said in ((400, '{"error": "temporarily_unavailable"}'), (503, '{"error": "server_error"}'), (502, "")):
+        shown.documents["/token"] = said
+        with pytest.raises(ProviderUnreachable) as failure:
+            renew(shown)
+        assert not isinstance(failure.value, ProviderRefusesUs)
 
 
 def test_a_redirect_must_name_the_provider_where_it_promised_to(shown: Published) -> None:

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import re
+from dataclasses import replace
 
 import httpx2
 import pytest
@@ -40,6 +41,9 @@ class Client:
         form = {"grant_type": "authorization_code", "redirect_uri": self.callback, "code_verifier": VERIFIER}
         form |= {"client_id": "agent-analytics", "client_secret": self.secret}
         return self.http.post("/token", data=form | changed)
+
+    def ask(self, path: str, token: str, secret: str = "") -> httpx2.Response:
+        return self.http.post(f"/{path}", data={"token": token}, auth=("agent-analytics", secret or self.secret))
 
     def refresh(self, token: str) -> httpx2.Response:
         return self.token(grant_type="refresh_token", refresh_token=token)
@@ -173,6 +177,37 @@ def test_signing_out_ends_the_sign_in_and_leads_back_to_us_alone(client: Client,
     assert back.headers["location"] == to_us
     assert client.refresh(answer["refresh_token"]).json() == {"error": "invalid_grant"}
     assert client.http.get("/end_session", params={"id_token_hint": "x.y.z"}).status_code == 400
+
+
+def test_introspection_tells_of_access_tokens_what_is_so_now(client: Client, installation: Installation) -> None:
+    given = client.token(code=client.code()).json()
+    active = client.ask("introspect", given["access_token"]).json()
+    assert (active["active"], active["token_type"], active["aud"]) == (True, "Bearer", "agent-analytics-api")
+    assert (active["sub"], active["role"], active["organization"]) == ("lena.brandt", "TEAM_LEAD", "acme")
+    assert active["exp"] - active["iat"] == 300
+    installation.people["acme-lead"] = replace(installation.people["acme-lead"], role="MEMBER")
+    assert client.ask("introspect", given["access_token"]).json()["role"] == "MEMBER"
+    for other in (given["id_token"], given["refresh_token"], "x", "", f"{given['access_token']}x"):
+        assert client.ask("introspect", other).json() == {"active": False}
+    installation.ahead = 300
+    assert client.ask("introspect", given["access_token"]).json() == {"active": False}
+
+
+@pytest.mark.parametrize("kind", ["access_token", "refresh_token"])
+def test_a_revoked_token_ends_its_sign_in(client: Client, kind: str) -> None:
+    given, other = client.token(code=client.code()).json(), client.token(code=client.code()).json()
+    assert client.ask("revoke", given[kind]).status_code == 200
+    assert client.ask("introspect", given["access_token"]).json() == {"active": False}
+    assert client.refresh(given["refresh_token"]).json() == {"error": "invalid_grant"}
+    assert client.ask("introspect", other["access_token"]).json()["active"]
+    assert client.ask("revoke", "unknown").status_code == 200
+
+
+def test_strangers_neither_introspect_nor_revoke(client: Client) -> None:
+    token = client.token(code=client.code()).json()["access_token"]
+    for path in ("introspect", "revoke"):
+        assert client.ask(path, token, secret="x").status_code == 401
+    assert client.ask("introspect", token).json()["active"]
 
 
 def test_a_huge_form_is_not_read(client: Client) -> None:

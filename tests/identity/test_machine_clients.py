@@ -149,7 +149,7 @@ def test_made_up_tokens_do_not_fill_the_memory(shown: Published, tmp_path: Path)
     assert shown.asked == []
 
 
-@pytest.mark.parametrize("said", [(500, ""), (401, ""), (200, "[]"), (200, "<html>"), (429, "")], ids=str)
+@pytest.mark.parametrize("said", [(500, ""), (503, "{}"), (200, "[]"), (200, "<html>"), (429, "")], ids=str)
 def test_a_provider_without_an_answer_leaves_what_it_said_before_for_the_grace(
     shown: Published, ask: Ask, said: tuple[int, str]
 ) -> None:
@@ -161,6 +161,15 @@ def test_a_provider_without_an_answer_leaves_what_it_said_before_for_the_grace(
     for late in (("token", 15 * 60), ("another", 0)):
         with pytest.raises(ProviderUnreachable):
             ask(*late)
+
+
+@pytest.mark.parametrize("status", [400, 401, 403])
+def test_a_provider_that_no_longer_knows_us_leaves_nothing(shown: Published, ask: Ask, status: int) -> None:
+    introspects(shown, ACTIVE)
+    assert ask("token")
+    introspects(shown, (status, '{"error": "invalid_client"}'))
+    with pytest.raises(ProviderUnreachable):
+        ask("token", rhythm.BEARER)
 
 
 def test_without_introspection_only_short_tokens_are_taken(shown: Published, ask: Ask) -> None:

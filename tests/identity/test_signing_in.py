@@ -2,6 +2,7 @@
 
 import re
 from typing import Any
+from urllib.parse import urljoin, urlsplit
 
 import httpx2
 import pytest
@@ -139,14 +140,57 @@ def test_an_id_token_that_says_something_else_is_refused(installation: Installat
         "///evil.example",
         "http:evil.example",
         "/hub/logout",
+        "/%2f%2fevil.example",
+        "/%5cevil.example",
+        "%2f%2fevil.example",
+        "/\t/evil.example",
+        "/\n//evil.example",
+        "https:/\\evil.example",
+        "//evil.example/services/dashboards/",
+        "//127.0.0.1@evil.example/",
+        "javascript:alert(1)",
+        "data:text/html,x",
+        "/services/dashboards/../../..//evil.example",
+        "x" * 3000,
     ],
 )
 def test_sign_in_leads_nowhere_but_home(installation: Installation, destination: str) -> None:
     browser = installation.browser()
     picker = browser.follow(browser.client.get("/hub/login", params={"next": destination}))
-    answer = browser.follow(browser.press(picker, "acme-admin"), until="/services/dashboards/")
-    assert str(answer.url).startswith(installation.settings.origin)
+    visited = followed(browser, browser.press(picker, "acme-admin"))
+    origins = {installation.settings.origin, installation.settings.oidc_issuer}
+    assert {"{0.scheme}://{0.netloc}".format(urlsplit(url)) for url in visited} <= origins
     assert browser.who()
+
+
+def followed(browser: Browser, answer: httpx2.Response) -> list[str]:
+    """Where a browser is sent to, as browsers read it: they take a backslash for a slash, and drop tabs and ends."""
+    visited = []
+    while answer.has_redirect_location:
+        written = re.sub(r"[\t\r\n]", "", answer.headers["location"]).replace("\\", "/")
+        visited.append(urljoin(str(answer.url), written))
+        answer = browser.client.get(visited[-1])
+    return visited
+
+
+def test_nobody_is_signed_in_by_an_address_that_another_prepared(installation: Installation) -> None:
+    """Login CSRF: a thief's own callback, or state cookie, or code, makes no victim work in the thief's account."""
+    thief, victim = installation.browser(), installation.signed_in("acme-engineer")
+    theirs, code = back(installation, thief), query_of(back(installation, thief))["code"]
+    own = query_of(victim.get("/hub/oauth_login").headers["location"])["state"]
+    for url in (theirs, f"{CALLBACK}?code={code}&state={own}&iss={installation.settings.oidc_issuer}"):
+        assert victim.get(url).status_code in (400, 403)
+    for headers in ({"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}, {}):
+        assert victim.client.post("/hub/login", data={"username": "x"}, headers=headers).status_code == 403
+    assert (victim.principal() or Principal("PLATFORM_ADMIN", None)).user == "emil.novak"
+
+
+@pytest.mark.parametrize("forged", ["sign-in-{state}=made-up", "sign-in-{state}=", "sign-in-{state}=2|1:0|x"])
+def test_a_forged_state_cookie_signs_nobody_in(installation: Installation, forged: str) -> None:
+    browser = installation.browser()
+    url = back(installation, installation.browser())
+    browser.client.headers["Cookie"] = forged.format(state=query_of(url)["state"])
+    assert browser.get(url).status_code == 400
 
 
 def test_a_form_sent_to_the_hub_signs_nobody_in(installation: Installation) -> None:
