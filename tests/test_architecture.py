@@ -19,6 +19,7 @@ ORDER = (
         "answer",
         "rows",
         "asking",
+        "ranking",
         "privacy",
         "rounding",
         "what_changed",

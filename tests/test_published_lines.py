@@ -1,6 +1,5 @@
 """Published lines: what members see of all, when, and what they are refused."""
 
-from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -18,25 +17,9 @@ from agent_analytics.privacy import Published, publish
 from agent_analytics.query import Query
 from agent_analytics.scope import anonymous_scope_of, parse_principal, scope_of
 from agent_analytics.store import Record
-from given import NOW, a_run, ingest
+from given import NOW, YESTERDAY, ingest, runs_of
 
 MARCH = Days(date(2026, 3, 1), date(2026, 3, 30))
-YESTERDAY = date(2026, 3, 29)
-
-
-def runs_of(
-    people: Iterable[int], agent_type: str = "review", day: date = YESTERDAY, **fields: Any
-) -> list[dict[str, Any]]:
-    """One run of each person on a day; of every three people there is a team."""
-    return [
-        a_run(
-            f"{day}-{agent_type}-{person}",
-            **{"user": f"u{person}", "team": f"T{person // 3}", "agent_type": agent_type}
-            | {"started_at": f"{day}T09:00:00Z", "cost": "1", "input_cost": None, "output_cost": None}
-            | fields,
-        )
-        for person in people
-    ]
 
 
 def ask(record: Record, *measures: str, who: str = "MEMBER:acme:u0", now: datetime = NOW, **asked: Any) -> Answer:

@@ -1,6 +1,6 @@
 """A person's rank in a team: how many did more, and never who or how much."""
 
-from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -34,11 +34,15 @@ def rank(engine: Engine, principal: Principal, team: str, now: datetime) -> Rank
     Raises Forbidden for a team in which they neither are nor have runs, as for one that does not exist.
     """
     runs = _runs_of(engine, principal, team, now)
-    own = runs.get(principal.user)
+    own = runs.get(principal.user or "")
     if own is None and team not in principal.teams:
         raise Forbidden(f"You have no rank in {team}: you have no runs in it this month.")
     if own is None:
         return Rank(team, None, None, f"You have no runs in {team} this month.")
+    return _ranked(team, runs, own)
+
+
+def _ranked(team: str, runs: Mapping[str, int], own: int) -> Rank:
     if len(runs) < FEWEST:
         # True of everybody in any such team: it tells nobody's figure.
         return Rank(team, None, None, f"You are among the {FEWEST} most active in {team} this month.")
@@ -47,15 +51,14 @@ def rank(engine: Engine, principal: Principal, team: str, now: datetime) -> Rank
     return Rank(team, place, len(runs), f"You are the {most} of {len(runs)} in {team} this month.")
 
 
-def _runs_of(engine: Engine, principal: Principal, team: str, now: datetime) -> Counter[str | None]:
+def _runs_of(engine: Engine, principal: Principal, team: str, now: datetime) -> dict[str, int]:
     """How many runs each known person of the team started this month."""
     if principal.organization is None:
         raise Forbidden("You have no rank: you belong to no organization.")
     everybody = Scope(principal.role, principal.organization, "To be ranked among a team, nothing of it told.")
     found = answer(Query(["runs"], ["month", "team", "user"], period=Last(LONGEST_MONTH)), everybody, engine, now)
     month = found.days.last.replace(day=1)
-    runs = {user: runs for started, of, user, runs in found.rows if (started, of) == (month, team) and user and runs}
-    return Counter(runs)
+    return {user: runs for started, of, user, runs in found.rows if (started, of) == (month, team) and user and runs}
 
 
 def _ordinal(number: int) -> str:
