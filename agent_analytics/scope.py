@@ -108,8 +108,9 @@ class Scope:
         partly = sa.func.count().filter(sa.and_(other, sa.not_(people.teams.contained_by(known))))
         many = sa.func.count().filter(unseen) >= FEWEST
         even = 2 * sa.func.max(people.cost).filter(unseen) <= sa.func.sum(people.cost).filter(unseen)
-        left = sa.select(people.line).where(people.organization == self.organization).group_by(people.line)
-        return lines.c.line.in_(left.having(sa.or_(partly == 0, sa.and_(many, even))))
+        # One line at a time, by its key: PostgreSQL would go through all lines' people again for each line.
+        its = (people.organization == lines.c.organization, people.line == lines.c.line)
+        return sa.select(sa.or_(partly == 0, sa.and_(many, even))).where(*its).correlate(lines).scalar_subquery()
 
 
 def scope_of(principal: Principal) -> Scope:

@@ -32,11 +32,18 @@ with published as (
 )
 select dense_rank() over (order by corrected, day, agent_type, "user", team), * from signed
 
+-- name: know_pending
+-- How much there is, or joins are planned for nothing.
+analyze pg_temp.pending
+
 -- name: create_chosen
 create temporary table chosen (share bigint, line bigint) on commit drop
 
 -- name: choose
 copy pg_temp.chosen (share, line) from stdin
+
+-- name: know_chosen
+analyze pg_temp.chosen
 
 -- name: keep_people
 insert into analytics.published_people (organization, line, "user", teams, cost)

@@ -97,6 +97,7 @@ class _Publishing:
         self._run("lock")
         self._run("create_pending")
         self._run("collect", last=self._last)
+        self._run("know_pending")
         self._run("create_chosen")
         off = self._off()
         lines = [] if off else [line for shares in self._shares() for line in lines_of(shares)]
@@ -128,6 +129,7 @@ class _Publishing:
             for line, number in zip(lines, numbers, strict=True):
                 for share in line.shares:
                     copy.write_row((share.number, number))
+        self._run("know_chosen")
         self._run("keep_people")
         self._run("keep_runs")
 

@@ -1,12 +1,12 @@
 """The rule of publication: which shares may be added up so that the sum tells of nobody. Plain data, no database."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from itertools import groupby
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any
 
 from agent_analytics.scope import FEWEST
@@ -57,13 +57,22 @@ def tells_of_nobody(shares: Iterable[Share]) -> bool:
             if share.team is not None:
                 known["team", share.team].add(share.user)
     # A correction may be negative.
-    greatest = sorted(((abs(cost), user) for user, cost in costs.items()), reverse=True)
-    return all(_is_crowd(greatest, out) for out in ((), *known.values()))
+    crowd = _Crowd({user: abs(cost) for user, cost in costs.items()})
+    return all(crowd.hides_all_but(out) for out in ((), *known.values()))
 
 
-def _is_crowd(greatest: Sequence[tuple[Decimal, str]], out: Collection[str]) -> bool:
-    left = [cost for cost, user in greatest if user not in out]
-    return len(left) >= FEWEST and 2 * left[0] <= sum(left)
+class _Crowd:
+    """People and what they cost, the dearest first."""
+
+    def __init__(self, costs: Mapping[str, Decimal]) -> None:
+        self._costs = dict(sorted(costs.items(), key=itemgetter(1), reverse=True))
+        self._total = sum(costs.values())
+
+    def hides_all_but(self, out: Collection[str]) -> bool:
+        if len(self._costs) - len(out) < FEWEST:
+            return False
+        greatest = next(cost for user, cost in self._costs.items() if user not in out)
+        return 2 * greatest <= self._total - sum(self._costs[user] for user in out)
 
 
 def lines_of(shares: Iterable[Share]) -> list[Line]:
