@@ -2,17 +2,20 @@
 
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from agent_analytics import export
 from agent_analytics.anonymous import is_published
 from agent_analytics.answer import Answer
 from agent_analytics.asking import answer
+from agent_analytics.cache import Cache
 from agent_analytics.catalog import MEASURES
-from agent_analytics.errors import Forbidden, QueryError
+from agent_analytics.errors import Forbidden, QueryError, ServiceError
 from agent_analytics.organizations import set_organization
-from agent_analytics.period import Days
+from agent_analytics.period import Days, Last
 from agent_analytics.privacy import Published, publish
 from agent_analytics.query import Query
 from agent_analytics.scope import anonymous_scope_of, parse_principal, scope_of
@@ -153,6 +156,38 @@ SEEN = {
     "TEAM_LEAD:acme:boss:T0,T1,T2": 9,
     "TEAM_LEAD:acme:boss:T0,T1,T2,T3": 21,
 }
+
+
+def test_the_period_before_is_counted_in_whole_days(record: Record) -> None:
+    """Of a running day's predecessor other figures are cut at the time of day; a line cannot be."""
+    ingest(record, runs_of(range(12), started_at="2026-03-29T23:00:00Z", ended_at=None))
+    published(record)
+    found = ask(record, period=Last(1), before=True)
+    assert (found.rows, found.days, found.until) == (((12,),), Days(YESTERDAY, YESTERDAY), None)
+
+
+def test_what_is_beyond_a_limit_is_added_up(record: Record) -> None:
+    ingest(record, [*runs_of(range(12)), *runs_of(range(9), "test"), *runs_of(range(8), "write")])
+    published(record)
+    found = ask(record, by=["agent_type"], limit=1, other=True)
+    assert (found.rows, found.other, found.others) == ((("review", 12),), (17,), 2)
+
+
+def test_the_runs_behind_a_line_are_exported_to_nobody(record: Record) -> None:
+    ingest(record, runs_of(range(12)))
+    published(record)
+    scope = anonymous_scope_of(parse_principal("MEMBER:acme:u0"))
+    with record.snapshot("acme") as connection:
+        found = answer(Query(["runs"], period=MARCH), scope, export.Moment(connection), NOW)
+        for kind in export.RUN_FORMATS.values():
+            with pytest.raises(Forbidden, match="the runs behind them are shown to nobody"):
+                b"".join(kind(found, scope, connection))
+
+
+def test_the_cache_holds_no_lines(record: Record, tmp_path: Path) -> None:
+    set_organization(record, "acme")
+    with Cache.open(tmp_path / "cache.duckdb") as cache, pytest.raises(ServiceError, match="Ask the record"):
+        answer(Query(["runs"]), anonymous_scope_of(parse_principal("MEMBER:acme:u0")), cache, NOW)
 
 
 @pytest.mark.parametrize("measure", ["running", "duration_p95", "active_users"])
