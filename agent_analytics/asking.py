@@ -2,16 +2,18 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from datetime import datetime
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Protocol
 
+from agent_analytics import anonymous
 from agent_analytics.answer import Answer
 from agent_analytics.catalog import DIMENSIONS, MEASURES
-from agent_analytics.compile import Key, Row, Run, values, zone_of
-from agent_analytics.errors import Forbidden, QueryError, unknown
-from agent_analytics.period import Span, resolve, resolve_before
+from agent_analytics.compile import Key, Row, Run, newest, values, zone_of
+from agent_analytics.errors import Forbidden, QueryError, ServiceError, unknown
+from agent_analytics.period import Span, resolve, resolve_before, time_zone
 from agent_analytics.query import Query
-from agent_analytics.rows import Counted, added_up, filled, measured, ordered
+from agent_analytics.rows import Counted, added_up, filled, measured, ordered, unpublished
 from agent_analytics.scans import Count, counts_of, rest_of, scans
 from agent_analytics.scope import Scope
 from agent_analytics.tables import STATUSES
@@ -41,6 +43,8 @@ def answer(query: Query, scope: Scope, engine: Engine, now: datetime) -> Answer:
 
 def answers(queries: Sequence[Query], scope: Scope, engine: Engine, now: datetime) -> list[Answer]:
     """All answers, of the same moment, from as few statements as can give them."""
+    if scope.anonymous:
+        _check_anonymous(queries, engine)
     _check_measures(queries, scope)
     as_of = engine.as_of(now)
     with engine.reading(scope.organization) as run:
@@ -54,6 +58,16 @@ class _Asking:
         self._scope, self._engine, self._now, self._as_of, self._run = scope, engine, now, as_of, run
         zones = run(zone_of(scope.organization)) if scope.organization else []
         self._zone = zones[0][0] if zones else EVERYWHERE
+        self._notice = self._published() if scope.anonymous else None
+
+    def _published(self) -> str:
+        """Take over the lines' own time, and say it."""
+        [(published_at,)] = self._run(newest(self._scope))
+        if published_at is None:
+            return anonymous.NOTHING_YET
+        self._as_of = published_at.astimezone(UTC)
+        shown = published_at.astimezone(time_zone(self._zone)).replace(tzinfo=None)
+        return f"As of {shown.isoformat(timespec='minutes')}: runs that had ended, of days that were over."
 
     def answers(self, queries: Sequence[Query]) -> list[Answer]:
         self._check_values(queries)
@@ -66,15 +80,20 @@ class _Asking:
         ]
 
     def _span(self, query: Query) -> Span:
-        return (resolve_before if query.before else resolve)(query.period, self._now, self._zone)
+        span = (resolve_before if query.before else resolve)(query.period, self._now, self._zone)
+        # A line is of a whole day.
+        return replace(span, until=None) if self._scope.anonymous else span
 
     def _answer(self, query: Query, span: Span, found: Counted) -> Answer:
         counted = filled(query, found, span, self._zone, self._now)
+        if self._scope.anonymous:
+            counted = unpublished(counted)
         keys = ordered(query, counted)
         rows = tuple(key + measured(query, counted[key]) for key in keys[: query.limit])
         other, others = self._other(query, counted, keys, span)
         about = (query, span.days, self._zone, self._scope.reason, self._as_of, self._engine.name)
-        return Answer(*about, rows, other, others, span.until, span.notice)
+        notice = " ".join(filter(None, (span.notice, self._notice))) or None
+        return Answer(*about, rows, other, others, span.until, notice)
 
     def _figures(self, counts: Sequence[Count]) -> dict[Count, Counted]:
         figures: dict[Count, Counted] = {}
@@ -123,3 +142,11 @@ def _check_measures(queries: Sequence[Query], scope: Scope) -> None:
         measure = MEASURES[name]
         if scope.role not in measure.roles:
             raise Forbidden(f"{name} may not be asked for as {scope.role}: {measure.refusal}.")
+
+
+def _check_anonymous(queries: Sequence[Query], engine: Engine) -> None:
+    """Lines are few: the record alone holds them, and what decides who may see which."""
+    if engine.cubes:
+        raise ServiceError("Published lines are in the record alone. Ask the record.")
+    for query in queries:
+        anonymous.check(query)

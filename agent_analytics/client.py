@@ -12,6 +12,7 @@ from agent_analytics.answer import Answer, decode, encode
 from agent_analytics.errors import AgentAnalyticsError, Forbidden, QueryError, ServiceError
 from agent_analytics.period import Period
 from agent_analytics.query import Filters, Query
+from agent_analytics.ranking import Rank
 from agent_analytics.what_changed import Change, question, what_changed
 
 if TYPE_CHECKING:
@@ -31,12 +32,15 @@ class Session:
         self._token, self._sql_url = token, sql_url
         self._http = httpx2.Client(base_url=api_url, timeout=timeout, trust_env=False)
 
-    def answer(self, query: Query, engine: str | None = None) -> Answer:
-        return self.answers([query], engine)[0]
+    def answer(self, query: Query, engine: str | None = None, anonymous: bool = False) -> Answer:
+        return self.answers([query], engine, anonymous)[0]
 
-    def answers(self, queries: Sequence[Query], engine: str | None = None) -> list[Answer]:
-        """All answers in one call. Raises QueryError, Forbidden or ServiceError."""
-        asked = {"queries": [query.to_json() for query in queries], "engine": engine}
+    def answers(self, queries: Sequence[Query], engine: str | None = None, anonymous: bool = False) -> list[Answer]:
+        """All answers in one call: of what the person may see or, if `anonymous`, of all their organization.
+
+        Raises QueryError, Forbidden or ServiceError.
+        """
+        asked = {"queries": [query.to_json() for query in queries], "engine": engine, "anonymous": anonymous}
         return [Answer.from_json(answer) for answer in self._post("/v1/query", asked)["answers"]]
 
     def what_changed(self, period: Period, where: Mapping[str, Sequence[str | None]] | Filters = ()) -> Change:
@@ -52,10 +56,17 @@ class Session:
         """
         return sql.frame(self._sql_url(), text, parameters)
 
+    def rank(self, team: str) -> Rank:
+        """The person's place in a team by this month's runs. Raises Forbidden where they are not in it."""
+        return Rank(**self._call("GET", "/v1/rank", params={"team": team}))
+
     def _post(self, path: str, body: dict[str, Any]) -> Any:
+        return self._call("POST", path, content=encode(body))
+
+    def _call(self, method: str, path: str, **sent: Any) -> Any:
         headers = {"authorization": f"Bearer {self._token()}", "content-type": "application/json"}
         try:
-            response = self._http.post(path, content=encode(body), headers=headers)
+            response = self._http.request(method, path, headers=headers, **sent)
         except httpx2.HTTPError as error:
             raise ServiceError(f"The API at {self._http.base_url} does not answer: {error}") from None
         if response.status_code != 200:

@@ -15,7 +15,7 @@ from agent_analytics.errors import QueryError
 from agent_analytics.period import Span, parse_day
 from agent_analytics.query import Filters
 from agent_analytics.scope import Scope
-from agent_analytics.tables import local_runs
+from agent_analytics.tables import local_runs, published_lines
 
 _DIALECT = base.PGDialect(paramstyle="numeric_dollar")
 Row = tuple[Any, ...]
@@ -81,8 +81,13 @@ def zone_of(organization: str) -> Statement:
 def values(dimension: str, scope: Scope, cubes: bool) -> Statement:
     """Every value of a dimension that the scope's runs have, whenever they started."""
     needs = {DIMENSIONS[dimension].needs} | scope.dimensions
-    relation = smallest(needs, (), ()) if cubes else local_runs
+    relation = smallest(needs, (), ()) if cubes else scope.relation
     return render(sa.select(DIMENSIONS[dimension].expression(relation)).where(scope.condition(relation)).distinct())
+
+
+def newest(scope: Scope) -> Statement:
+    """When the newest line was published that the scope may see; null where there is none."""
+    return render(sa.select(sa.func.max(published_lines.c.published_at)).where(scope.condition(published_lines)))
 
 
 def conditions(relation: sa.FromClause, rows: Rows, scope: Scope) -> list[sa.ColumnElement[bool]]:

@@ -99,6 +99,11 @@ def filled(query: Query, counted: Counted, span: Span, zone: str, now: datetime)
     return dict.fromkeys(keys, blank) | counted
 
 
+def unpublished(counted: Counted) -> Counted:
+    """Where no line is there is nothing published, which is unknown and not 0."""
+    return {key: parts if any(parts.values()) else dict.fromkeys(parts) for key, parts in counted.items()}
+
+
 def _others(query: Query, counted: Counted) -> list[Key]:
     """Each combination of the dimensions that are no times."""
     positions = [place for place, name in enumerate(query.by) if DIMENSIONS[name].kind != "time"]

@@ -52,7 +52,9 @@ class Scan:
 def counts_of(query: Query, span: Span, scope: Scope, cubes: bool) -> list[Count]:
     """The query's figures, each sort from the smallest relation that has it; from the runs alone without `cubes`."""
     rows = Rows(query.where, span)
-    return [_count(rows, scope, parts, query.by, cubes) for parts in _sorts(parts_of(query.measures))]
+    # Whether anything is published of a group is told by its runs.
+    measures = (*query.measures, "runs") if scope.anonymous else query.measures
+    return [_count(rows, scope, parts, query.by, cubes) for parts in _sorts(parts_of(measures))]
 
 
 def rest_of(query: Query, span: Span, kept: Iterable[Key]) -> list[Count]:
@@ -64,7 +66,7 @@ def rest_of(query: Query, span: Span, kept: Iterable[Key]) -> list[Count]:
 
 def _count(rows: Rows, scope: Scope, parts: tuple[Counted, ...], by: tuple[str, ...], cubes: bool) -> Count:
     if not cubes:
-        return Count(rows, local_runs, parts, by)
+        return Count(rows, scope.relation, parts, by)
     filtered = {name for name, _ in rows.where}
     dimensions = {DIMENSIONS[name].needs for name in filtered.union(by)} | scope.dimensions
     single = {*by, *(name for name, values in rows.where if len(values) == 1)}

@@ -7,12 +7,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from agent_analytics.errors import UsageError, unknown
+from agent_analytics.errors import Forbidden, UsageError, unknown
 from agent_analytics.roles import ORGANIZATION as ORGANIZATION
 from agent_analytics.roles import ROLES as ROLES
-from agent_analytics.tables import local_runs
+from agent_analytics.tables import local_runs, published_lines, published_people
 
 MOST_NAMED = 5
+FEWEST = 5
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,8 @@ class Scope:
     """Which rows a principal may see, and why. Never part of a query: a saved link carries no rights.
 
     `organization` is None for all organizations. Where `narrow`, only the runs of `user` and of `teams` are seen.
+    Where `anonymous`, no runs at all: lines that were published of the organization, but for those in which `user`
+    could see too few people, knowing what they and `teams` did.
     """
 
     role: str
@@ -68,6 +71,12 @@ class Scope:
     narrow: bool = False
     user: str | None = None
     teams: tuple[str, ...] = ()
+    anonymous: bool = False
+
+    @property
+    def relation(self) -> sa.Table:
+        """What is counted, of the record."""
+        return published_lines if self.anonymous else local_runs
 
     @property
     def dimensions(self) -> frozenset[str]:
@@ -78,10 +87,31 @@ class Scope:
         """The base condition to which every filter is added."""
         column = relation.c
         within = sa.true() if self.organization is None else column.organization == self.organization
+        if self.anonymous:
+            return sa.and_(within, self._shown(relation))
         if not self.narrow:
             return within
         own = column.user == self.user
         return sa.and_(within, sa.or_(own, column.team.in_(self.teams)) if self.teams else own)
+
+    def _shown(self, lines: sa.FromClause) -> sa.ColumnElement[bool]:
+        """Whether what is left of a line without `user` and `teams`, all that this person knows, tells of nobody.
+
+        The rule of publication sees to it for any one person and any one team alone.
+        """
+        if "published_at" not in lines.c:
+            raise Forbidden("Anonymous figures are sums; the runs behind them are shown to nobody through them.")
+        if not self.teams:
+            return sa.true()
+        people = published_people.c
+        other, known = people.user.is_distinct_from(self.user), sa.cast(list(self.teams), people.teams.type)
+        unseen = sa.and_(other, sa.not_(people.teams.overlap(known)))
+        partly = sa.func.count().filter(sa.and_(other, sa.not_(people.teams.contained_by(known))))
+        many = sa.func.count().filter(unseen) >= FEWEST
+        even = 2 * sa.func.max(people.cost).filter(unseen) <= sa.func.sum(people.cost).filter(unseen)
+        # One line at a time, by its key: PostgreSQL would go through all lines' people again for each line.
+        its = (people.organization == lines.c.organization, people.line == lines.c.line)
+        return sa.select(sa.or_(partly == 0, sa.and_(many, even))).where(*its).correlate(lines).scalar_subquery()
 
 
 def scope_of(principal: Principal) -> Scope:
@@ -109,6 +139,19 @@ def _reason_of_a_lead(teams: Sequence[str]) -> str:
     more = len(teams) - MOST_NAMED
     named = [*teams[:MOST_NAMED], f"{more} more"] if more > 0 else list(teams)
     return f"You see the teams {', '.join(named[:-1])} and {named[-1]} because you lead them, and your own runs."
+
+
+def anonymous_scope_of(principal: Principal) -> Scope:
+    """The published lines of a person's organization. Raises Forbidden for one who belongs to none."""
+    if principal.organization is None:
+        raise Forbidden("Anonymous figures are those of your organization, and you belong to none.")
+    reason = (
+        f"You see figures of all of {principal.organization} that tell of nobody: "
+        f"each adds up at least {FEWEST} people, whoever else you know."
+    )
+    lead = principal.role == "TEAM_LEAD"
+    teams = principal.teams if lead else ()
+    return Scope(principal.role, principal.organization, reason, user=principal.user, teams=teams, anonymous=True)
 
 
 def parse_principal(text: str) -> Principal:

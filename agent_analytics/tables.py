@@ -141,3 +141,50 @@ local_runs = sa.Table(
     sa.Column("hour", sa.DateTime, nullable=False),
     sa.Column("duration_us", sa.BigInteger),
 )
+
+# Published lines, by which members see figures of all: see `privacy`. Rows are only ever added. A line's figures have
+# the names under which the catalog counts them; `agent_type` is OTHER where slices were merged to hide people in them.
+OTHER = "Other"
+_TOKENS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
+_COSTS = ("input_cost", "output_cost", "cost")
+_COUNTS = ("runs", "ended", "succeeded", "failed", "cancelled", "ended_with_cost", "timed")
+_SUMS = (*_TOKENS, "total_tokens", "retries", "duration_sum_us")
+
+published_lines = sa.Table(
+    "published_lines",
+    metadata,
+    sa.Column("organization", sa.Text, primary_key=True),
+    sa.Column("line", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("day", sa.Date, nullable=False),
+    sa.Column("agent_type", sa.Text, nullable=False),
+    sa.Column("published_at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("people", sa.Integer, nullable=False),
+    *(sa.Column(name, sa.BigInteger, nullable=False) for name in _COUNTS),
+    *(sa.Column(name, sa.BigInteger) for name in _SUMS),
+    *(sa.Column(name, sa.Numeric(38, 9)) for name in (*_COSTS, "wasted_cost")),
+)
+
+# Whose runs a line adds up, of which teams (null for none), and how much of its cost is theirs.
+published_people = sa.Table(
+    "published_people",
+    metadata,
+    sa.Column("organization", sa.Text, primary_key=True),
+    sa.Column("line", sa.BigInteger, primary_key=True),
+    sa.Column("user", sa.Text, primary_key=True),
+    sa.Column("teams", ARRAY(sa.Text), nullable=False),
+    sa.Column("cost", sa.Numeric(38, 9), nullable=False),
+)
+
+# Which values of a run were published, with which line: the first, and those that it was corrected to.
+published_runs = sa.Table(
+    "published_runs",
+    metadata,
+    sa.Column("organization", sa.Text, primary_key=True),
+    sa.Column("run_id", sa.Text, primary_key=True),
+    sa.Column("line", sa.BigInteger, primary_key=True),
+    sa.Column("status", sa.Text, nullable=False),
+    *(sa.Column(name, sa.BigInteger) for name in _TOKENS),
+    *(sa.Column(name, MONEY) for name in _COSTS),
+    sa.Column("retries", sa.Integer, nullable=False),
+    sa.Column("duration_us", sa.BigInteger),
+)

@@ -1,7 +1,7 @@
 """What tests start from: runs in the ingest contract, taken in through the real ingest."""
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from random import Random
 from typing import Any
 
@@ -12,6 +12,7 @@ from agent_analytics.scope import parse_principal, scope_of
 from agent_analytics.store import Record
 
 NOW = datetime(2026, 3, 30, 12, tzinfo=UTC)
+YESTERDAY = date(2026, 3, 29)
 ADMIN = scope_of(parse_principal("ORG_ADMIN:acme"))
 
 
@@ -33,6 +34,21 @@ def a_run(run_id: str, **fields: Any) -> dict[str, Any]:
         "output_cost": "0.0015",
         **fields,
     }
+
+
+def runs_of(
+    people: Iterable[int], agent_type: str = "review", day: date = YESTERDAY, **fields: Any
+) -> list[dict[str, Any]]:
+    """One run of each person on a day; of every three people there is a team."""
+    return [
+        a_run(
+            f"{day}-{agent_type}-{person}",
+            **{"user": f"u{person}", "team": f"T{person // 3}", "agent_type": agent_type}
+            | {"started_at": f"{day}T09:00:00Z", "cost": "1", "input_cost": None, "output_cost": None}
+            | fields,
+        )
+        for person in people
+    ]
 
 
 def ingest(record: Record, runs: Iterable[dict[str, Any]]) -> Summary:

@@ -9,7 +9,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "agent_analytics"
 ORDER = (
     *("errors", "roles", "groups", "settings", "keys", "period", "tables", "migrations"),
-    *("scope", "counting", "catalog", "query", "cubes", "compile", "scans"),
+    *("scope", "counting", "catalog", "query", "anonymous", "cubes", "compile", "scans"),
     *(
         "store",
         "organizations",
@@ -19,6 +19,8 @@ ORDER = (
         "answer",
         "rows",
         "asking",
+        "ranking",
+        "privacy",
         "rounding",
         "what_changed",
     ),

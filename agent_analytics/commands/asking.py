@@ -11,7 +11,7 @@ from agent_analytics.client import Session
 from agent_analytics.errors import RecordUnavailable, UsageError, unknown
 from agent_analytics.organizations import unscoped_list
 from agent_analytics.query import Query
-from agent_analytics.scope import Principal, scope_of
+from agent_analytics.scope import Principal, anonymous_scope_of, scope_of
 from agent_analytics.serving import postgres, tokens
 from agent_analytics.settings import Settings
 from agent_analytics.store import Record
@@ -31,12 +31,13 @@ def record_of(settings: Settings) -> Iterator[Record]:
 
 
 @contextmanager
-def asking(settings: Settings, principal: Principal, engine: str) -> Iterator[Ask]:
-    """A way to ask as `principal`; the cache is asked of its owner where it has one."""
+def asking(settings: Settings, principal: Principal, engine: str, anonymous: bool = False) -> Iterator[Ask]:
+    """A way to ask as `principal`; the cache is asked of its owner where it has one. Published lines it has none."""
     with record_of(settings) as record:
         check_organization(record, principal)
-        if engine == "record":
-            yield lambda query: answer(query, scope_of(principal), record, datetime.now(UTC))
+        if engine == "record" or anonymous:
+            scope = (anonymous_scope_of if anonymous else scope_of)(principal)
+            yield lambda query: answer(query, scope, record, datetime.now(UTC))
             return
         try:
             cache = Cache.open(settings.home / "cache" / "runs.duckdb")

@@ -20,6 +20,7 @@ def add_options(parser: argparse.ArgumentParser, name: str) -> None:
     parser.add_argument("--limit", type=int, metavar="N", help="at most so many rows")
     parser.add_argument("--other", action="store_true", help="with --limit: add up what is beyond it in one more row")
     parser.add_argument("--before", action="store_true", help="of the period before, as long, or of its same part")
+    parser.add_argument("--anonymous", action="store_true", help="of all the organization, as published: of nobody")
     parser.add_argument("--engine", choices=("cache", "record"), default="cache", help="who answers (default: cache)")
     parser.add_argument("--format", choices=tuple(output.FORMATS), default="table", help="default: table")
     parser.set_defaults(run=run)
@@ -53,7 +54,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> None:
         arguments.other,
         arguments.before,
     )
-    with asking(settings, principal, arguments.engine) as ask:
+    with asking(settings, principal, arguments.engine, arguments.anonymous) as ask:
         found = ask(query)
     sys.stdout.write(output.FORMATS[arguments.format](found))
 

@@ -6,12 +6,14 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import Query as Parameter
 from fastapi.responses import JSONResponse
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from agent_analytics import ranking
 from agent_analytics.answer import encode
 from agent_analytics.query import Query
-from agent_analytics.scope import scope_of
+from agent_analytics.scope import anonymous_scope_of, scope_of
 from agent_analytics.serving.api import exports, problems
 from agent_analytics.serving.api.bearer import Asking
 from agent_analytics.serving.api.engines import Engines
@@ -29,6 +31,7 @@ class Asked(BaseModel):
     model_config = ConfigDict(extra="forbid")
     queries: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=MOST_QUERIES)]
     engine: str | None = None
+    anonymous: bool = False
 
 
 def create(engines: Engines, settings: Settings) -> FastAPI:
@@ -52,10 +55,14 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 @router.post("/v1/query")
 def query(request: Request, asked: Asked, asking: Asking) -> Response:
-    """Every query's answer, within the bearer's scope; of a single query also as CSV or Arrow, if that is accepted."""
+    """Every query's answer, within the bearer's scope; of a single query also as CSV or Arrow, if that is accepted.
+
+    If `anonymous`, of published lines of the bearer's organization.
+    """
     write = exports.writer(request.headers.get("accept", ""), len(asked.queries))
     queries = [Query.from_json(data) for data in asked.queries]
-    found = request.app.state.engines.answers(queries, scope_of(asking), datetime.now(UTC), asked.engine)
+    scope = (anonymous_scope_of if asked.anonymous else scope_of)(asking)
+    found = request.app.state.engines.answers(queries, scope, datetime.now(UTC), asked.engine)
     if write is not None:
         return write(found[0])
     return Response(
@@ -63,6 +70,13 @@ def query(request: Request, asked: Asked, asking: Asking) -> Response:
         media_type="application/json",
         headers={"cache-control": "no-store"},
     )
+
+
+@router.get("/v1/rank")
+def rank(request: Request, asking: Asking, team: Annotated[str, Parameter(max_length=200)]) -> ranking.Rank:
+    """The bearer's place in a team, by this month's runs."""
+    now = datetime.now(UTC)
+    return request.app.state.engines.ask(lambda engine: ranking.rank(engine, asking, team, now))
 
 
 @router.get("/v1/freshness")

@@ -2,10 +2,10 @@
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 import duckdb
 import psycopg
@@ -20,6 +20,7 @@ from agent_analytics.store import Record
 
 FOLLOW_EVERY = 0.1
 ENGINES = ("cache", "record")
+Found = TypeVar("Found")
 log = logging.getLogger(__name__)
 
 
@@ -55,15 +56,20 @@ class Engines:
         return self.cache if name != "record" and ready else self.record
 
     def answers(self, queries: Sequence[Query], scope: Scope, now: datetime, name: str | None = None) -> list[Answer]:
-        """From the engine of that name, or the quickest; from the record where the cache fails."""
-        engine = self.pick(name)
+        """From the engine of that name, or the quickest; from the record where the cache fails, and published lines."""
+        engine = self.record if scope.anonymous else self.pick(name)
+        return self.ask(lambda engine: answers(queries, scope, engine, now), engine)
+
+    def ask(self, question: Callable[[Engine], Found], engine: Engine | None = None) -> Found:
+        """What the question finds in the engine, by default the quickest; in the record where the cache fails."""
+        engine = engine or self.pick(None)
         try:
-            return answers(queries, scope, engine, now)
+            return question(engine)
         except duckdb.Error as error:
             # One that was replaced meanwhile says nothing of the one in its place.
             if engine is self.cache:
                 self._doubt(error)
-            return answers(queries, scope, self.record, now)
+            return question(self.record)
 
     def _doubt(self, error: duckdb.Error) -> None:
         """Whatever is wrong with the file, it is made anew; a question that is too large says nothing of the file."""
