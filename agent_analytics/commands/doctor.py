@@ -15,6 +15,7 @@ from agent_analytics.period import MOST_DAYS, Days
 from agent_analytics.query import Query
 from agent_analytics.scope import Principal
 from agent_analytics.serving import proxy
+from agent_analytics.serving.logins import PEOPLE
 from agent_analytics.settings import Settings
 from agent_analytics.store import Record
 
@@ -44,6 +45,7 @@ def _checks(settings: Settings, record: Record) -> Iterator[tuple[str, Callable[
     yield "home", lambda: str(settings.home)
     yield "account", _account
     yield "database", lambda: _server(record)
+    yield "SQL of people", lambda: _open_to_people(record)
     yield "node", lambda: str(proxy.node())
     for each in unscoped_list(record):
         yield f"cache of {each.organization}", lambda slug=each.organization: _compare(settings, slug)  # type: ignore[misc]
@@ -59,6 +61,32 @@ def _server(record: Record) -> str:
     with record.unscoped_reader() as connection:
         row = connection.execute("select current_setting('server_version')").fetchone()
     return f"PostgreSQL {row[0] if row else '?'}"
+
+
+def _open_to_people(record: Record) -> str:
+    """What the server lets everyone do, people's logins too, because our account may not take it away."""
+    with record.unscoped_reader() as connection:
+        found = [name for (name,) in connection.execute(_OPEN, {"people": PEOPLE})]
+    if not found:
+        return "their logins read their own rows, and can do nothing else"
+    return (
+        f"their logins can also use {', '.join(found)}, because this server lets everyone; "
+        "a superuser takes that away by running `agent-analytics migrate`, for databases by REVOKE CONNECT"
+    )
+
+
+_OPEN = """
+select name from (values
+  ('temporary tables', has_database_privilege(%(people)s, current_database(), 'temporary')),
+  ('large objects', has_function_privilege(%(people)s, 'lo_create(oid)', 'execute')),
+  ('advisory locks', has_function_privilege(%(people)s, 'pg_advisory_lock(bigint)', 'execute')),
+  ('DO blocks', has_language_privilege(%(people)s, 'plpgsql', 'usage')),
+  ('new tables in public', has_schema_privilege(%(people)s, 'public', 'create'))
+) as privileges (name, granted) where granted
+union all
+select 'the database ' || datname from pg_database
+where datallowconn and datname <> current_database() and has_database_privilege(%(people)s, oid, 'connect')
+"""
 
 
 def _compare(settings: Settings, organization: str) -> str:

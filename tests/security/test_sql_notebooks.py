@@ -133,7 +133,7 @@ CELLS = (
     "%sql select * from analytics.logins",
     "%sql select * from nowhere",
     "%reload_ext agent_analytics",
-    "frame = (%sql select * from analytics.runs).DataFrame(); sorted(frame['organization'].unique())",
+    "found = %sql select distinct organization from analytics.runs\nfound.DataFrame()['organization'].tolist()",
     "import agent_analytics as aa; aa.connect().sql('select sum(cost) as cost from analytics.runs').loc[0, 'cost']",
     "from sql.connection import ConnectionManager; print(ConnectionManager.current, ConnectionManager.current.url)",
     "%sql create table t (i int)",
