@@ -42,7 +42,7 @@ def as_csv(answer: Answer) -> str:
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(answer.columns)
-    writer.writerows([_cell(value) for value in row] for row in _rows(answer))
+    writer.writerows([cell(value) for value in row] for row in _rows(answer))
     return text.getvalue()
 
 
@@ -94,7 +94,8 @@ def _shown(column: str, value: Any) -> str:
     return _plain(value)
 
 
-def _cell(value: Any) -> str:
+def cell(value: Any) -> str:
+    """A value as CSV has it: the unknown empty, and text that a spreadsheet would run made harmless."""
     return harmless(value) if isinstance(value, str) else _plain(value)
 
 
@@ -103,6 +104,10 @@ def _plain(value: Any) -> str:
         return ""
     if isinstance(value, Decimal):
         return f"{value:f}"
+    if isinstance(value, dict):
+        return encode(value).decode()
+    if isinstance(value, datetime) and value.tzinfo:
+        return value.isoformat()
     if isinstance(value, datetime):
         return value.isoformat(timespec="minutes")
     return value.isoformat() if isinstance(value, date) else str(value)

@@ -11,7 +11,9 @@ ORDER = (
     *("errors", "settings", "keys", "period", "tables", "migrations"),
     *("scope", "counting", "catalog", "query", "cubes", "compile", "scans"),
     *(
+        "cursor",
         "store",
+        "audit",
         "organizations",
         "feed",
         "cache_tables",
@@ -22,7 +24,7 @@ ORDER = (
         "rounding",
         "what_changed",
     ),
-    *("output", "export", "client", "ingest", "figures", "series", "charts", "widgets", "page"),
+    *("output", "export", "listing", "client", "ingest", "figures", "series", "charts", "widgets", "page"),
     *("serving", "demo", "commands", "cli"),
 )
 ROOMS = {

@@ -13,13 +13,15 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from agent_analytics.answer import encode
 from agent_analytics.query import Query
 from agent_analytics.scope import scope_of
-from agent_analytics.serving.api import exports, problems
+from agent_analytics.serving.api import audit, document, exports, problems, runs
 from agent_analytics.serving.api.bearer import Asking
+from agent_analytics.serving.api.document import Answers, Freshness, fails, returns
 from agent_analytics.serving.api.engines import Engines
+from agent_analytics.serving.api.limits import Limits
 
 PREFIX = "/services/api"
 MOST_QUERIES = 50
-router = APIRouter(prefix=PREFIX)
+router = APIRouter()
 
 
 class Asked(BaseModel):
@@ -32,12 +34,27 @@ class Asked(BaseModel):
 
 def create(engines: Engines, home: Path) -> FastAPI:
     """The application over these engines; tokens are checked with the keys in `home`."""
-    app = FastAPI(title="Agent Analytics", lifespan=_lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    app = described()
     app.state.engines = engines
     app.state.home = home
-    app.include_router(router)
-    app.include_router(exports.router, prefix=PREFIX)
+    return app
+
+
+def described() -> FastAPI:
+    """The application without its engines: its routes, and what it says of itself."""
+    app = FastAPI(
+        title="Agent Analytics",
+        lifespan=_lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        generate_unique_id_function=lambda route: route.name,
+    )
+    for each in (router, *(more.router for more in (exports, runs, audit))):
+        app.include_router(each, prefix=PREFIX)
     problems.install(app)
+    app.add_middleware(Limits)
+    app.state.parameters = document.parameters(app)
     return app
 
 
@@ -48,14 +65,14 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.engines.stop()
 
 
-@router.post("/v1/query")
+@router.post("/v1/query", summary="Answers", tags=["query"], **returns(exports.CSV, exports.ARROW, model=Answers))
 def query(request: Request, asked: Asked, asking: Asking) -> Response:
     """Every query's answer, within the bearer's scope; of a single query also as CSV or Arrow, if that is accepted."""
     write = exports.writer(request.headers.get("accept", ""), len(asked.queries))
     queries = [Query.from_json(data) for data in asked.queries]
     found = request.app.state.engines.answers(queries, scope_of(asking), datetime.now(UTC), asked.engine)
     if write is not None:
-        return write(found[0])
+        return exports.sent(request, asking, found[0], write)
     return Response(
         encode({"answers": [each.to_json() for each in found]}),
         media_type="application/json",
@@ -63,19 +80,25 @@ def query(request: Request, asked: Asked, asking: Asking) -> Response:
     )
 
 
-@router.get("/v1/freshness")
-def freshness(request: Request, asking: Asking) -> dict[str, Any]:
+@router.get("/v1/freshness", summary="How fresh the figures are", tags=["query"], **returns(model=Freshness))
+def freshness(request: Request, asking: Asking) -> Response:
     """Up to which instant the figures count what was committed."""
     engine = request.app.state.engines.pick(None)
-    return {"as_of": engine.as_of(datetime.now(UTC)), "engine": engine.name}
+    return JSONResponse({"as_of": engine.as_of(datetime.now(UTC)).isoformat(), "engine": engine.name})
 
 
-@router.get("/health/live")
+@router.get("/v1/openapi.json", summary="This document", tags=["query"], **returns("application/json"))
+def openapi(request: Request, asking: Asking) -> Response:
+    """Every route, its parameters and what it returns. Like all but the health of the API, for bearers alone."""
+    return JSONResponse(document.of(request.app))
+
+
+@router.get("/health/live", summary="Whether the process runs", tags=["health"])
 def live() -> dict[str, str]:
     return {"status": "live"}
 
 
-@router.get("/health/ready")
+@router.get("/health/ready", summary="Whether the cache follows the record", tags=["health"], responses=fails(422, 503))
 def ready(request: Request, since: AwareDatetime | None = None) -> Response:
     """200 once the cache follows the record, and counts all that was committed at `since`; 503 before."""
     cache, now = request.app.state.engines.cache, datetime.now(UTC)
