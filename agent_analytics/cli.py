@@ -17,6 +17,7 @@ COMMANDS = {
     "ingest": ("ingest", "read files of runs"),
     "query": ("query", "ask a question"),
     "export": ("export", "write the runs behind an answer to a file"),
+    "audit": ("audit", "who saw whose run, who exported what, who changed which setting"),
     "organization": ("organization", "list organizations, or set one's name and time zone"),
     "doctor": ("doctor", "check the installation"),
 }

@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -39,10 +39,13 @@ def as_json(answer: Answer) -> str:
 
 def as_csv(answer: Answer) -> str:
     """RFC 4180 with a header; an unknown cell is empty, and one that a spreadsheet would run made harmless."""
+    return csv_of([answer.columns, *_rows(answer)])
+
+
+def csv_of(rows: Iterable[Sequence[Any]]) -> str:
+    """Rows as RFC 4180, each cell as `cell` has it."""
     text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(answer.columns)
-    writer.writerows([cell(value) for value in row] for row in _rows(answer))
+    csv.writer(text).writerows([cell(value) for value in row] for row in rows)
     return text.getvalue()
 
 
@@ -88,10 +91,15 @@ def _shown(column: str, value: Any) -> str:
     if value is None:
         return UNKNOWN if column in MEASURES else UNATTRIBUTED
     if isinstance(value, str):
-        return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in value)
+        return printable(value)
     if isinstance(value, int):
         return f"{value:,}"
     return _plain(value)
+
+
+def printable(text: str) -> str:
+    """The text without what a terminal would heed."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
 
 def cell(value: Any) -> str:

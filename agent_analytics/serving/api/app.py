@@ -54,7 +54,8 @@ def described() -> FastAPI:
         app.include_router(each, prefix=PREFIX)
     problems.install(app)
     app.add_middleware(Limits)
-    app.state.parameters = document.parameters(app)
+    app.state.document = document.of(app)
+    app.state.parameters = document.parameters(app.state.document)
     return app
 
 
@@ -90,7 +91,7 @@ def freshness(request: Request, asking: Asking) -> Response:
 @router.get("/v1/openapi.json", summary="This document", tags=["query"], **returns("application/json"))
 def openapi(request: Request, asking: Asking) -> Response:
     """Every route, its parameters and what it returns. Like all but the health of the API, for bearers alone."""
-    return JSONResponse(document.of(request.app))
+    return JSONResponse(request.app.state.document)
 
 
 @router.get("/health/live", summary="Whether the process runs", tags=["health"])

@@ -1,9 +1,8 @@
 """The audit over HTTP, for who administers an organization or runs the platform."""
 
-import csv
-import io
 from collections.abc import Generator, Iterable
 from datetime import datetime
+from itertools import chain, islice
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -12,16 +11,17 @@ from pydantic import AwareDatetime
 
 from agent_analytics import audit, output
 from agent_analytics.answer import encode
-from agent_analytics.audit import Actor, Asked, Event
+from agent_analytics.audit import Asked
 from agent_analytics.compile import Row
 from agent_analytics.scope import Principal
 from agent_analytics.serving.api.bearer import Asking
 from agent_analytics.serving.api.document import Events, returns
 from agent_analytics.serving.api.exports import CSV, HEADERS, Stream, place
 from agent_analytics.serving.api.parameters import Known
-from agent_analytics.serving.api.problems import reference
+from agent_analytics.serving.api.recording import seen
 
 AT_ONCE = 200
+MOST_SHOWN = 200
 router = APIRouter(prefix="/v1", tags=["audit"], dependencies=[Known])
 
 
@@ -64,22 +64,16 @@ def _lines(request: Request, asking: Principal, whose: str | None, asked: Asked)
     record = request.app.state.engines.record
     filters = {name: _plain(value) for name, value in vars(asked).items() if value is not None}
     with place():
-        audit.write(record, Event("export.audit", Actor.of(asking), whose, None, {"where": filters}, reference()))
-        yield from in_blocks(audit.every(record, whose, asked))
+        seen(request, asking, whose, "export.audit", None, {"where": filters})
+        yield from _in_blocks(audit.every(record, whose, asked))
 
 
 def _plain(value: Any) -> str:
-    return value.isoformat() if isinstance(value, datetime) else value.replace("\0", "")
+    return value.isoformat() if isinstance(value, datetime) else value.replace("\0", "")[:MOST_SHOWN]
 
 
-def in_blocks(rows: Iterable[Row]) -> Generator[bytes, None, None]:
+def _in_blocks(rows: Iterable[Row]) -> Generator[bytes, None, None]:
     """CSV that no spreadsheet runs."""
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(audit.COLUMNS)
-    for number, row in enumerate(rows, 1):
-        writer.writerow(map(output.cell, row))
-        if number % audit.MOST_AT_ONCE == 0:
-            yield text.getvalue().encode()
-            text.seek(text.truncate(0))
-    yield text.getvalue().encode()
+    lines = chain([audit.COLUMNS], rows)
+    while block := list(islice(lines, audit.MOST_AT_ONCE)):
+        yield output.csv_of(block).encode()

@@ -175,10 +175,10 @@ def of(app: FastAPI) -> dict[str, Any]:
     return told
 
 
-def parameters(app: FastAPI) -> dict[str, tuple[str, ...]]:
+def parameters(document: dict[str, Any]) -> dict[str, tuple[str, ...]]:
     """The names in the query of an address, by operation: the name of the function that answers."""
     return {
         told["operationId"]: tuple(each["name"] for each in told.get("parameters", ()) if each["in"] == "query")
-        for methods in of(app)["paths"].values()
+        for methods in document["paths"].values()
         for told in methods.values()
     }

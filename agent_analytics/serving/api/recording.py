@@ -7,47 +7,20 @@ from fastapi import Request
 
 from agent_analytics import audit
 from agent_analytics.audit import Actor, Event
-from agent_analytics.organizations import unscoped_list
+from agent_analytics.export import write_down
 from agent_analytics.query import Query
 from agent_analytics.scope import Principal, Scope
 from agent_analytics.serving.api.problems import reference
-from agent_analytics.store import Record
-
-MOST_VALUES = 20
 
 
-def seen(request: Request, asking: Principal, scope: Scope, action: str, object: str | None, details: Any) -> None:
-    """Something of one organization; raises RecordUnavailable where it cannot be written."""
-    record = request.app.state.engines.record
-    audit.write(record, Event(action, Actor.of(asking), scope.organization, object, details, reference()))
+def seen(
+    request: Request, asking: Principal, organization: str | None, action: str, object: str | None, details: Any
+) -> None:
+    """Something of one organization, None for the platform; raises RecordUnavailable where it cannot be written."""
+    event = Event(action, Actor.of(asking), organization, object, details, reference())
+    audit.write(request.app.state.engines.record, event)
 
 
 def exported(request: Request, asking: Principal, scope: Scope, action: str, queries: Sequence[Query]) -> None:
-    """In the audit of each organization that the queries ask about; raises RecordUnavailable."""
-    record = request.app.state.engines.record
-    details = {"reason": scope.reason, "queries": [_told(query, scope) for query in queries]}
-    events = [
-        Event(action, Actor.of(asking), organization, None, details, reference())
-        for organization in _organizations(record, scope, queries)
-    ]
-    audit.write(record, *events)
-
-
-def _organizations(record: Record, scope: Scope, queries: Sequence[Query]) -> Sequence[str | None]:
-    """Where there are none yet, the platform as a whole."""
-    if scope.organization is not None:
-        return [scope.organization]
-    named = [dict(query.where).get("organization") for query in queries]
-    if None in named:
-        return [each.organization for each in unscoped_list(record)] or [None]
-    return sorted({each for chosen in named if chosen for each in chosen if each is not None}) or [None]
-
-
-def _told(query: Query, scope: Scope) -> dict[str, Any]:
-    """The query, long filters cut. One of several organizations must not tell any of them a name of another's."""
-    told = query.to_json()
-    for name, values in told.get("where", {}).items():
-        shown = values[:MOST_VALUES] if scope.organization else []
-        more = len(values) - len(shown)
-        told["where"][name] = [*shown, f"and {more} more" if shown else f"{more} values"] if more else shown
-    return told
+    """Answers that are taken away; raises RecordUnavailable where it cannot be written."""
+    write_down(request.app.state.engines.record, action, Actor.of(asking), scope, queries, reference())

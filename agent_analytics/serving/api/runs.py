@@ -43,7 +43,7 @@ def runs(
     (found,) = engines.answers([asked], scope, datetime.now(UTC))
     listed = listing.page(engines.record, found, scope, sort, limit, cursor)
     if _are_others(listed.runs, asking):
-        seen(request, asking, scope, "runs.listed", None, _told(found, listed, sort))
+        seen(request, asking, scope.organization, "runs.listed", None, _told(found, listed, sort))
     return Response(encode(_shown(found, listed)), media_type="application/json", headers=HEADERS)
 
 
@@ -58,7 +58,7 @@ def run(
     scope = listing.within(asking, organization)
     found = listing.one(request.app.state.engines.record, scope, run_id)
     if _are_others([found], asking):
-        seen(request, asking, scope, "run.viewed", run_id, {"user": found["user"], "team": found["team"]})
+        seen(request, asking, scope.organization, "run.viewed", run_id, {"user": found["user"], "team": found["team"]})
     told = {"run": found, "reason": scope.reason}
     return Response(encode(told), media_type="application/json", headers=HEADERS)
 
