@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import Query as Parameter
 from fastapi.responses import JSONResponse
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
@@ -24,10 +25,15 @@ MOST_QUERIES = 50
 router = APIRouter()
 
 
+EXAMPLE: Any = {
+    "queries": [{"measures": ["runs", "cost"], "by": ["day"], "where": {"status": ["failed"]}, "last": "7d"}]
+}
+
+
 class Asked(BaseModel):
     """Queries, as `Query.to_json` writes them, answered in one call."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [EXAMPLE]})
     queries: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=MOST_QUERIES)]
     engine: str | None = None
 
@@ -99,8 +105,11 @@ def live() -> dict[str, str]:
     return {"status": "live"}
 
 
+Since = Annotated[AwareDatetime | None, Parameter(description="What was committed at this instant must count.")]
+
+
 @router.get("/health/ready", summary="Whether the cache follows the record", tags=["health"], responses=fails(422, 503))
-def ready(request: Request, since: AwareDatetime | None = None) -> Response:
+def ready(request: Request, since: Since = None) -> Response:
     """200 once the cache follows the record, and counts all that was committed at `since`; 503 before."""
     cache, now = request.app.state.engines.cache, datetime.now(UTC)
     if not cache.ready or (since and cache.as_of(now) < since):

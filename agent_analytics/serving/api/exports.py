@@ -51,10 +51,13 @@ class Panel(BaseModel):
     query: dict[str, Any]
 
 
+EXAMPLE: Any = {"panels": [{"name": "Runs per day", "query": {"measures": ["runs"], "by": ["day"], "last": "30d"}}]}
+
+
 class View(BaseModel):
     """A page as it is seen."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [EXAMPLE]})
     panels: Annotated[list[Panel], Field(min_length=1, max_length=MOST_PANELS)]
 
 
@@ -100,8 +103,11 @@ def runs_manifest(request: Request, asking: Asking, asked: Filtered) -> Response
     return Response(told, media_type="application/json", headers=attached(file))
 
 
+Linked = Annotated[str, Parameter(max_length=LONGEST, description="The body of the POST, as JSON.")]
+
+
 @router.get("/page.zip", summary="A page, by a link", **returns(ZIP))
-def page_of_link(request: Request, asking: Asking, view: Annotated[str, Parameter(max_length=LONGEST)]) -> Response:
+def page_of_link(request: Request, asking: Asking, view: Linked) -> Response:
     """As `page.zip` by POST, for a link: the view as JSON."""
     return _page(request, asking, _view(view))
 

@@ -26,7 +26,23 @@ class Limits:
         length = dict(scope["headers"]).get(b"content-length", b"0")
         if not length.isdigit() or int(length) > LARGEST_BODY:
             return await problems.problem(413, _TOO_LARGE)(scope, receive, send)
-        return await self._app(scope, _counted(receive), send)
+        return await self._answered(scope, _counted(receive), send)
+
+    async def _answered(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A failure becomes a problem, and the connection stays; what is cut in the middle breaks it, to be noticed."""
+        started = False
+
+        async def sent(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, sent)
+        except Exception as error:
+            if started:
+                raise
+            await problems.unexpected(scope, error)(scope, receive, send)
 
 
 def _counted(receive: Receive) -> Receive:

@@ -14,6 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.types import Scope
 
 from agent_analytics.errors import AgentAnalyticsError, Forbidden, NotFound, RecordUnavailable, ServiceError, UsageError
 
@@ -53,7 +54,6 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(AgentAnalyticsError, _ours)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(Exception, _unexpected)
 
 
 def problem(status: int, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
@@ -68,7 +68,7 @@ def problem(status: int, detail: str, headers: dict[str, str] | None = None) -> 
 def _ours(request: Request, error: Exception) -> JSONResponse:
     status = next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 500)
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
-        log.warning("%s: %s, reference %s", _what(request), error, reference())
+        log.warning("%s: %s, reference %s", _what(request.scope), error, reference())
         return problem(status, "The data cannot be reached at the moment. Try again.", {"retry-after": "5"})
     return problem(status, str(error))
 
@@ -85,11 +85,11 @@ def _http(request: Request, error: Exception) -> JSONResponse:
     return problem(error.status_code, str(error.detail), dict(error.headers or {}))
 
 
-def _unexpected(request: Request, error: Exception) -> JSONResponse:
-    log.error("%s failed, reference %s", _what(request), reference(), exc_info=error)
+def unexpected(scope: Scope, error: Exception) -> JSONResponse:
+    log.error("%s failed, reference %s", _what(scope), reference(), exc_info=error)
     return problem(500, "Something went wrong. The reference stands in the log.")
 
 
-def _what(request: Request) -> str:
+def _what(scope: Scope) -> str:
     """The route, not the address: that may hold the name of a run, or a line feed."""
-    return f"{request.method} {getattr(request.scope.get('route'), 'path', 'an unknown address')}"
+    return f"{scope['method']} {getattr(scope.get('route'), 'path', 'an unknown address')}"
