@@ -18,6 +18,7 @@ COMMANDS = {
     "query": ("query", "ask a question"),
     "export": ("export", "write the runs behind an answer to a file"),
     "publish": ("publish", "publish figures of each organization that tell of nobody, for its members"),
+    "audit": ("audit", "who saw whose run, who exported what, who changed which setting"),
     "organization": ("organization", "list organizations, or set one's name and time zone"),
     "doctor": ("doctor", "check the installation"),
 }

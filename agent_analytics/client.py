@@ -4,14 +4,16 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import httpx2
 
 from agent_analytics import sql
 from agent_analytics.answer import Answer, decode, encode
-from agent_analytics.errors import AgentAnalyticsError, Forbidden, QueryError, ServiceError
+from agent_analytics.errors import AgentAnalyticsError, Forbidden, NotFound, QueryError, ServiceError
+from agent_analytics.listing import Listed, Run, typed
 from agent_analytics.period import Period
-from agent_analytics.query import Filters, Query
+from agent_analytics.query import THIRTY_DAYS, Filters, Query, period_to_json
 from agent_analytics.ranking import Rank
 from agent_analytics.what_changed import Change, question, what_changed
 
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
 API_URL = "AGENT_ANALYTICS_API_URL"
 TOKEN_FILE = "AGENT_ANALYTICS_TOKEN_FILE"  # noqa: S105 - the name of a variable
-_ERRORS: dict[int, type[AgentAnalyticsError]] = {401: Forbidden, 403: Forbidden, 422: QueryError}
+_ERRORS: dict[int, type[AgentAnalyticsError]] = {401: Forbidden, 403: Forbidden, 404: NotFound, 422: QueryError}
 
 
 class Session:
@@ -59,6 +61,30 @@ class Session:
     def rank(self, team: str) -> Rank:
         """The person's place in a team by this month's runs. Raises Forbidden where they are not in it."""
         return Rank(**self._call("GET", "/v1/rank", params={"team": team}))
+
+    def run(self, run_id: str, organization: str | None = None) -> Run:
+        """All that is known of a run, by the contract's names, and its `duration` in seconds.
+
+        Who runs the platform names the organization. Raises NotFound, also for a run that is not yours to see.
+        """
+        named = {} if organization is None else {"organization": organization}
+        return typed(self._call("GET", f"/v1/runs/{quote(run_id, safe='')}", params=named)["run"])
+
+    def runs(
+        self,
+        where: Mapping[str, Sequence[str | None]] | Filters = (),
+        period: Period = THIRTY_DAYS,
+        sort: str = "started_at",
+        limit: int = 50,
+        after: str | None = None,
+        organization: str | None = None,
+    ) -> Listed:
+        """Runs, the greatest of `sort` (`started_at`, `cost`, `duration`) first, after the `next` of a list before."""
+        asked = Query(["runs"], where=where, period=period).to_json()
+        filters = {"where": encode(asked.get("where", {})).decode(), "cursor": after, "organization": organization}
+        given = {name: text for name, text in filters.items() if text is not None} | period_to_json(period)
+        told = self._call("GET", "/v1/runs", params=given | {"sort": sort, "limit": str(limit)})
+        return Listed(tuple(typed(run) for run in told["runs"]), told["next"])
 
     def _post(self, path: str, body: dict[str, Any]) -> Any:
         return self._call("POST", path, content=encode(body))

@@ -35,6 +35,10 @@ class Forbidden(AgentAnalyticsError):
     """The role of the principal does not allow this."""
 
 
+class NotFound(AgentAnalyticsError):
+    """There is no such thing, or it is not the principal's to see: the two are told in the same words."""
+
+
 class IngestError(AgentAnalyticsError):
     """Nothing of the file was taken."""
 

@@ -1,11 +1,13 @@
 """Organizations: their names and time zones."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
+from agent_analytics import audit
+from agent_analytics.audit import SYSTEM, Actor, Event
 from agent_analytics.errors import UsageError
 from agent_analytics.period import time_zone
 from agent_analytics.scope import ORGANIZATION
-from agent_analytics.store import Record
+from agent_analytics.store import Connection, Record
 
 
 @dataclass(frozen=True)
@@ -24,13 +26,17 @@ def unscoped_list(record: Record) -> list[Organization]:
         return [Organization(*row) for row in rows]
 
 
-def set_organization(record: Record, slug: str, name: str | None = None, timezone: str | None = None) -> Organization:
+def set_organization(
+    record: Record, slug: str, name: str | None = None, timezone: str | None = None, by: Actor = SYSTEM
+) -> Organization:
     """Create the organization or change what is given of it; another zone moves its runs to other days.
 
-    A new one is called by its slug and lives in UTC where nothing else is said. Raises UsageError, PeriodError.
+    A new one is called by its slug and lives in UTC where nothing else is said. The change stands in the audit,
+    or is not made. Raises UsageError, PeriodError.
     """
     _check(slug, name, timezone)
     with record.organization(slug) as connection:
+        before = _read(connection)
         row = connection.execute(
             """
             insert into analytics.organizations (organization, name, timezone)
@@ -44,8 +50,17 @@ def set_organization(record: Record, slug: str, name: str | None = None, timezon
         ).fetchone()
         # No day stays what it was: the cache reads the organization again, whole.
         connection.execute("insert into analytics.changes (organization) values (%s)", [slug])
-    assert row is not None  # noqa: S101 - an upsert returns its row
-    return Organization(*row)
+        assert row is not None  # noqa: S101 - an upsert returns its row
+        after = Organization(*row)
+        if after != before:
+            details = {"before": before and asdict(before), "after": asdict(after)}
+            audit.append(connection, Event("organization.changed", by, slug, slug, details))
+    return after
+
+
+def _read(connection: Connection) -> Organization | None:
+    row = connection.execute("select organization, name, timezone from analytics.organizations").fetchone()
+    return Organization(*row) if row else None
 
 
 def _check(slug: str, name: str | None, timezone: str | None) -> None:

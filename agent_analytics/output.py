@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -39,10 +39,13 @@ def as_json(answer: Answer) -> str:
 
 def as_csv(answer: Answer) -> str:
     """RFC 4180 with a header; an unknown cell is empty, and one that a spreadsheet would run made harmless."""
+    return csv_of([answer.columns, *_rows(answer)])
+
+
+def csv_of(rows: Iterable[Sequence[Any]]) -> str:
+    """Rows as RFC 4180, each cell as `cell` has it."""
     text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(answer.columns)
-    writer.writerows([_cell(value) for value in row] for row in _rows(answer))
+    csv.writer(text).writerows([cell(value) for value in row] for row in rows)
     return text.getvalue()
 
 
@@ -88,13 +91,19 @@ def _shown(column: str, value: Any) -> str:
     if value is None:
         return UNKNOWN if column in MEASURES else UNATTRIBUTED
     if isinstance(value, str):
-        return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in value)
+        return printable(value)
     if isinstance(value, int):
         return f"{value:,}"
     return _plain(value)
 
 
-def _cell(value: Any) -> str:
+def printable(text: str) -> str:
+    """The text without what a terminal would heed."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+
+
+def cell(value: Any) -> str:
+    """A value as CSV has it: the unknown empty, and text that a spreadsheet would run made harmless."""
     return harmless(value) if isinstance(value, str) else _plain(value)
 
 
@@ -103,6 +112,10 @@ def _plain(value: Any) -> str:
         return ""
     if isinstance(value, Decimal):
         return f"{value:f}"
+    if isinstance(value, dict):
+        return encode(value).decode()
+    if isinstance(value, datetime) and value.tzinfo:
+        return value.isoformat()
     if isinstance(value, datetime):
         return value.isoformat(timespec="minutes")
     return value.isoformat() if isinstance(value, date) else str(value)

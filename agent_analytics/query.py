@@ -10,6 +10,7 @@ from agent_analytics.period import Days, Last, Period, parse_day, parse_last
 
 MOST_ROWS = 100_000
 MOST_WITH_OTHER = 1000
+MOST_VALUES = 1000
 THIRTY_DAYS = Last(30)
 Filters = tuple[tuple[str, tuple[str | None, ...]], ...]
 
@@ -65,6 +66,9 @@ class Query:
         _check_known("measure", self.measures, MEASURES)
         _check_known("dimension", self.by, DIMENSIONS)
         _check_known("filter", [name for name, _ in self.where], DIMENSIONS)
+        for name, chosen in self.where:
+            if len(chosen) > MOST_VALUES:
+                raise QueryError(f"{name} is filtered by {len(chosen):,} values; use at most {MOST_VALUES:,}.")
         if self.order is not None:
             _check_known("order", [self.order], [*self.measures, *self.by])
         most = MOST_WITH_OTHER if self.other else MOST_ROWS

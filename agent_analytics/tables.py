@@ -130,6 +130,25 @@ logins = sa.Table(
     sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
 )
 
+# Who saw whose run, who exported what, who changed which setting. Rows are added, never changed.
+# `organization` is null for what concerns the platform as a whole, `role` for an account that is not a person's.
+audit = sa.Table(
+    "audit",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("at", sa.DateTime(timezone=True), server_default=sa.func.now(), nullable=False),
+    sa.Column("organization", sa.Text),
+    sa.Column("action", sa.Text, nullable=False),
+    sa.Column("actor", sa.Text),
+    sa.Column("role", sa.Text),
+    sa.Column("via", sa.Text, nullable=False),
+    sa.Column("object", sa.Text),
+    sa.Column("details", JSONB, server_default=sa.text("'{}'::jsonb"), nullable=False),
+    sa.Column("reference", sa.Text),
+    sa.Index("audit_by_time", "organization", "at", "id"),
+    sa.Index("audit_of_all_by_time", "at", "id"),
+)
+
 # The relation that every answer asks, under this name and with these columns in both engines: a view in
 # the record, a table in the cache. `day` and `hour` are the organization's own; `duration_us` is null
 # while running and where the end is unknown.

@@ -11,7 +11,9 @@ ORDER = (
     *("errors", "roles", "groups", "settings", "keys", "period", "tables", "migrations"),
     *("scope", "counting", "catalog", "query", "anonymous", "cubes", "compile", "scans"),
     *(
+        "cursor",
         "store",
+        "audit",
         "organizations",
         "feed",
         "cache_tables",
@@ -24,7 +26,8 @@ ORDER = (
         "rounding",
         "what_changed",
     ),
-    *("output", "export", "sql", "client", "sql_magic", "ingest", "figures", "series", "charts", "widgets", "page"),
+    *("output", "export", "sql", "listing", "client", "sql_magic", "ingest"),
+    *("figures", "series", "charts", "widgets", "page"),
     *("serving", "demo", "commands", "cli"),
 )
 ROOMS = {

@@ -1,11 +1,14 @@
 """How a command asks on the machine's own installation, with or without a running system."""
 
+import os
+import pwd
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from agent_analytics.answer import Answer
 from agent_analytics.asking import answer
+from agent_analytics.audit import Actor
 from agent_analytics.cache import Cache, CacheInUse
 from agent_analytics.client import Session
 from agent_analytics.errors import RecordUnavailable, UsageError, unknown
@@ -55,6 +58,16 @@ def check_organization(record: Record, principal: Principal) -> None:
     if slug and record.zone(slug) is None:
         known = [each.organization for each in unscoped_list(record)]
         raise UsageError(unknown("organization", slug, known) if known else "There are no organizations yet.")
+
+
+def operator() -> Actor:
+    """The operating system's account that runs this command, for the audit: `--as` says whose rights it uses."""
+    try:
+        # Not what the environment says: anybody can set that.
+        account = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        account = f"uid {os.getuid()}"
+    return Actor(account, None, "command")
 
 
 def _session(settings: Settings, principal: Principal) -> Session:

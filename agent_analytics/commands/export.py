@@ -11,7 +11,7 @@ from pathlib import Path
 from agent_analytics import export
 from agent_analytics.answer import Answer, encode
 from agent_analytics.asking import answer
-from agent_analytics.commands.asking import check_organization, record_of
+from agent_analytics.commands.asking import check_organization, operator, record_of
 from agent_analytics.commands.query import add_filters, filters, period
 from agent_analytics.errors import AgentAnalyticsError, UsageError
 from agent_analytics.scope import parse_principal, scope_of
@@ -43,6 +43,8 @@ def run(arguments: argparse.Namespace, settings: Settings) -> None:
         check_organization(record, principal)
         with record.snapshot(scope.organization) as connection:
             found = answer(export.totals(asked, scope), scope, export.Moment(connection), now)
+            rights = {"as": arguments.principal}
+            export.write_down(record, "export.runs", operator(), scope, [asked], more=rights)
             blocks = export.RUN_FORMATS[kind](found, scope, connection)
             if arguments.file == STDOUT:
                 sys.stdout.buffer.writelines(blocks)

@@ -3,7 +3,7 @@
 import argparse
 
 from agent_analytics import organizations
-from agent_analytics.commands.asking import record_of
+from agent_analytics.commands.asking import operator, record_of
 from agent_analytics.settings import Settings
 
 
@@ -25,7 +25,8 @@ def run_list(arguments: argparse.Namespace, settings: Settings) -> None:
 
 def run_set(arguments: argparse.Namespace, settings: Settings) -> None:
     with record_of(settings) as record:
-        _print(organizations.set_organization(record, arguments.organization, arguments.name, arguments.timezone))
+        slug, name, timezone = arguments.organization, arguments.name, arguments.timezone
+        _print(organizations.set_organization(record, slug, name, timezone, by=operator()))
 
 
 def _print(each: organizations.Organization) -> None:

@@ -139,7 +139,8 @@ def _apart(check: Callable[[], None], work: Callable[..., None], *arguments: obj
     try:
         while not receiver.poll(0.2):
             check()
-        error = receiver.recv()
+        # Text: what `recv` reads could be any object.
+        error = ServiceError(text) if (text := receiver.recv_bytes().decode()) else None
     except EOFError:
         error = ServiceError("The database could not be prepared; the reason stands above.")
     finally:
@@ -156,6 +157,6 @@ def _report(sender: Connection, work: Callable[..., None], *arguments: object) -
         signal.signal(name, signal.SIG_DFL)
     try:
         work(*arguments)
-        sender.send(None)
+        sender.send_bytes(b"")
     except AgentAnalyticsError as error:
-        sender.send(error)
+        sender.send_bytes(str(error).encode())

@@ -4,6 +4,7 @@ A file of runs has the columns of the ingest contract, so that it can be taken i
 by a manifest beside the file, never inside it.
 """
 
+from agent_analytics.export.audited import write_down
 from agent_analytics.export.manifest import Moment, asked_runs, manifest, name_of, totals
 from agent_analytics.export.panels import arrow_of, page
 from agent_analytics.export.parquet import parquet_of_runs
@@ -23,4 +24,5 @@ __all__ = [
     "page",
     "parquet_of_runs",
     "totals",
+    "write_down",
 ]

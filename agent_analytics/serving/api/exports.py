@@ -1,10 +1,10 @@
 """Files for download: the runs behind an answer, one answer, or a page's panels, within the bearer's scope."""
 
-import json
 import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from itertools import chain
 from typing import Annotated, Any
 
@@ -21,11 +21,15 @@ from starlette.types import Scope as Connected
 
 from agent_analytics import export
 from agent_analytics.answer import Answer, encode
-from agent_analytics.errors import QueryError, unknown
+from agent_analytics.errors import QueryError
 from agent_analytics.output import as_csv
 from agent_analytics.query import Query
-from agent_analytics.scope import Scope, scope_of
+from agent_analytics.scope import Principal, Scope, scope_of
 from agent_analytics.serving.api.bearer import Asking
+from agent_analytics.serving.api.document import Manifest, returns
+from agent_analytics.serving.api.parameters import Filtered, Known, from_json
+from agent_analytics.serving.api.recording import exported
+from agent_analytics.store import Record
 
 MOST_AT_ONCE = 8
 MOST_PANELS = 50
@@ -33,10 +37,10 @@ LONGEST = 50_000
 CSV = "text/csv"
 ARROW = "application/vnd.apache.arrow.stream"
 PARQUET = "application/vnd.apache.parquet"
+ZIP = "application/zip"
 HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
-_PARAMETERS = ("from", "to", "last", "where")
 _places = threading.BoundedSemaphore(MOST_AT_ONCE)
-router = APIRouter(prefix="/v1/export")
+router = APIRouter(prefix="/v1/export", tags=["export"], dependencies=[Known])
 
 
 class Panel(BaseModel):
@@ -47,10 +51,13 @@ class Panel(BaseModel):
     query: dict[str, Any]
 
 
+EXAMPLE: Any = {"panels": [{"name": "Runs per day", "query": {"measures": ["runs"], "by": ["day"], "last": "30d"}}]}
+
+
 class View(BaseModel):
     """A page as it is seen."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [EXAMPLE]})
     panels: Annotated[list[Panel], Field(min_length=1, max_length=MOST_PANELS)]
 
 
@@ -62,7 +69,7 @@ class Stream(StreamingResponse):
 
     def __init__(self, blocks: Generator[bytes, None, None], file: str, media_type: str) -> None:
         first = next(blocks, b"")
-        super().__init__(chain([first], blocks), headers=_attached(file), media_type=media_type)
+        super().__init__(chain([first], blocks), headers=attached(file), media_type=media_type)
         self._blocks = blocks
 
     async def __call__(self, scope: Connected, receive: Receive, send: Send) -> None:
@@ -73,38 +80,42 @@ class Stream(StreamingResponse):
                 await run_in_threadpool(self._blocks.close)
 
 
-@router.get("/runs.csv")
-def runs_csv(request: Request, asking: Asking) -> Response:
+@router.get("/runs.csv", summary="Runs as CSV", **returns(CSV))
+def runs_csv(request: Request, asking: Asking, asked: Filtered) -> Response:
     """The runs, one a line under a header."""
-    return _runs(request, scope_of(asking), "csv", CSV)
+    return _runs(request, asking, asked, "csv", CSV)
 
 
-@router.get("/runs.parquet")
-def runs_parquet(request: Request, asking: Asking) -> Response:
+@router.get("/runs.parquet", summary="Runs as Parquet", **returns(PARQUET))
+def runs_parquet(request: Request, asking: Asking, asked: Filtered) -> Response:
     """The runs, exact to the type."""
-    return _runs(request, scope_of(asking), "parquet", PARQUET)
+    return _runs(request, asking, asked, "parquet", PARQUET)
 
 
-@router.get("/runs.manifest.json")
-def runs_manifest(request: Request, asking: Asking) -> Response:
+@router.get("/runs.manifest.json", summary="What a file of runs holds", **returns(model=Manifest))
+def runs_manifest(request: Request, asking: Asking, asked: Filtered) -> Response:
     """What `runs.csv` of the same parameters held at the instant `as_of`."""
     scope = scope_of(asking)
-    (found,) = request.app.state.engines.answers([export.totals(_query(request), scope)], scope, datetime.now(UTC))
+    (found,) = request.app.state.engines.answers([export.totals(asked, scope)], scope, datetime.now(UTC))
     told = encode(export.manifest(export.name_of(found, scope, "csv"), found))
     file = export.name_of(found, scope, "manifest.json")
-    return Response(told, media_type="application/json", headers=_attached(file))
+    exported(request, asking, scope, "export.manifest", [asked])
+    return Response(told, media_type="application/json", headers=attached(file))
 
 
-@router.get("/page.zip")
-def page_of_link(request: Request, asking: Asking, view: Annotated[str, Parameter(max_length=LONGEST)]) -> Response:
-    """As `page`, for a link: the view as JSON."""
-    return _page(request, scope_of(asking), _view(view))
+Linked = Annotated[str, Parameter(max_length=LONGEST, description="The body of the POST, as JSON.")]
 
 
-@router.post("/page.zip")
+@router.get("/page.zip", summary="A page, by a link", **returns(ZIP))
+def page_of_link(request: Request, asking: Asking, view: Linked) -> Response:
+    """As `page.zip` by POST, for a link: the view as JSON."""
+    return _page(request, asking, _view(view))
+
+
+@router.post("/page.zip", summary="A page", **returns(ZIP))
 def page(request: Request, asking: Asking, view: View) -> Response:
     """One CSV for each panel, and `manifest.json`."""
-    return _page(request, scope_of(asking), view)
+    return _page(request, asking, view)
 
 
 def writer(accept: str, queries: int) -> Callable[[Answer], Response] | None:
@@ -118,30 +129,42 @@ def writer(accept: str, queries: int) -> Callable[[Answer], Response] | None:
 
 
 def _csv(found: Answer) -> Response:
-    return Response(as_csv(found), media_type=CSV, headers=_attached("answer.csv"))
+    return Response(as_csv(found), media_type=CSV, headers=attached("answer.csv"))
 
 
 def _arrow(found: Answer) -> Response:
-    return Response(export.arrow_of(found), media_type=ARROW, headers=_attached("answer.arrows"))
+    return Response(export.arrow_of(found), media_type=ARROW, headers=attached("answer.arrows"))
 
 
 _WRITERS = {CSV: _csv, ARROW: _arrow}
 
 
-def _runs(request: Request, scope: Scope, kind: str, media_type: str) -> Response:
+def sent(request: Request, asking: Principal, found: Answer, write: Callable[[Answer], Response]) -> Response:
+    """The one answer as `writer` said, once that stands in the audit."""
+    exported(request, asking, scope_of(asking), "export.answer", [found.query])
+    return write(found)
+
+
+def _runs(request: Request, asking: Principal, asked: Query, kind: str, media_type: str) -> Response:
     """Which days these are, and whether each value is known, the quickest engine tells before the first byte."""
-    engines = request.app.state.engines
-    (found,) = engines.answers([_query(request)], scope, datetime.now(UTC))
-    return Stream(_copied(engines.record, found, scope, kind), export.name_of(found, scope, kind), media_type)
+    scope, engines = scope_of(asking), request.app.state.engines
+    (found,) = engines.answers([asked], scope, datetime.now(UTC))
+    blocks = _copied(
+        engines.record, found, scope, kind, partial(exported, request, asking, scope, "export.runs", [asked])
+    )
+    return Stream(blocks, export.name_of(found, scope, kind), media_type)
 
 
-def _copied(record: Any, found: Answer, scope: Scope, kind: str) -> Generator[bytes, None, None]:
-    with _place(), record.snapshot(scope.organization) as connection:
+def _copied(
+    record: Record, found: Answer, scope: Scope, kind: str, write_down: Callable[[], None]
+) -> Generator[bytes, None, None]:
+    with place(), record.snapshot(scope.organization) as connection:
+        write_down()
         yield from export.RUN_FORMATS[kind](found, scope, connection)
 
 
 @contextmanager
-def _place() -> Iterator[None]:
+def place() -> Iterator[None]:
     """One of the few that may read the record at length; a slow reader keeps a snapshot open for as long."""
     if not _places.acquire(blocking=False):
         detail = f"{MOST_AT_ONCE} exports are being made already. Try again when one has ended."
@@ -152,37 +175,21 @@ def _place() -> Iterator[None]:
         _places.release()
 
 
-def _page(request: Request, scope: Scope, view: View) -> Response:
+def _page(request: Request, asking: Principal, view: View) -> Response:
+    scope = scope_of(asking)
     queries = [Query.from_json(panel.query) for panel in view.panels]
     found = request.app.state.engines.answers(queries, scope, datetime.now(UTC))
+    exported(request, asking, scope, "export.page", queries)
     names = (panel.name for panel in view.panels)
-    return Stream(export.page(list(zip(names, found, strict=True))), "page.zip", "application/zip")
+    return Stream(export.page(list(zip(names, found, strict=True))), "page.zip", ZIP)
 
 
 def _view(text: str) -> View:
     try:
-        return View.model_validate(_json("view", text))
+        return View.model_validate(from_json("view", text))
     except ValidationError as error:
         raise RequestValidationError([{**each, "loc": ("view", *each["loc"])} for each in error.errors()]) from None
 
 
-def _query(request: Request) -> Query:
-    given = request.query_params
-    for name in given:
-        if name not in _PARAMETERS:
-            raise QueryError(unknown("parameter", name, _PARAMETERS))
-    data: dict[str, Any] = {name: given[name] for name in given if name != "where"}
-    if "where" in given:
-        data["where"] = _json("where", given["where"])
-    return Query.from_json({"measures": ["runs"], **data})
-
-
-def _json(name: str, text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        raise QueryError(f"{name} is not JSON.") from None
-
-
-def _attached(file: str) -> dict[str, str]:
+def attached(file: str) -> dict[str, str]:
     return HEADERS | {"content-disposition": f'attachment; filename="{file}"'}
