@@ -75,3 +75,9 @@ def configure(c: Config, settings: Settings) -> None:
     c.HubOAuth.oauth_client_id = f"service-{SERVICE}"
     c.HubOAuth.access_scopes = {f"access:services!service={SERVICE}"}
     c.HubOAuth.cache_max_age = CACHE_SECONDS
+    c.HubOAuth.cookie_options = cookies(settings)
+
+
+def cookies(settings: Settings) -> dict[str, Any]:
+    """How a browser shall keep all our cookies."""
+    return {"samesite": "Lax", "secure": settings.is_https}

@@ -27,6 +27,8 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+SECURE = {"Strict-Transport-Security": "max-age=31536000"}
+RETRY_SECONDS = 30
 ROLES = {
     "ORG_ADMIN": "organization admin",
     "TEAM_LEAD": "team lead",
@@ -48,7 +50,8 @@ class Reply(RequestHandler):
     """Our headers, and errors that tell a reader what to do and an operator where to look."""
 
     def set_default_headers(self) -> None:
-        for name, value in HEADERS.items():
+        self.clear_header("Server")
+        for name, value in self.settings.get("headers", HEADERS).items():
             self.set_header(name, value)
 
     @cached_property
@@ -73,6 +76,11 @@ class Reply(RequestHandler):
             app_log.warning("%s: %s", what, raised[1].log_message or raised[1].status_code)
         else:
             app_log.error("%s failed", what, exc_info=raised)
+
+    def busy(self) -> None:
+        """Ask them to come again: all places, or all of theirs, are taken."""
+        self.set_header("Retry-After", RETRY_SECONDS)
+        self.tell(503, "busy")
 
     def write_error(self, status_code: int, **_: Any) -> None:
         self.set_header("Cache-Control", "no-store")
