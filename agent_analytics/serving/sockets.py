@@ -43,9 +43,16 @@ class Socket(Reply, KernelWebsocketHandler):
 
     dropped = 0
 
+    async def get(self, kernel_id: str) -> None:
+        """As long as the connection lasts, or until it is refused."""
+        try:
+            await super().get(kernel_id)
+        finally:
+            self.settings["sockets"].get(kernel_id, set()).discard(self)
+
     async def pre_get(self) -> None:
         """Its owner's alone, and only so many of them."""
-        if not self.kernels.owns(self.owner, self.kernel_id):
+        if not self.kernels.owns(self.owner, self.kernel_id) or not self.check_origin():
             raise HTTPError(403)
         if self.request.headers.get("Upgrade", "").lower() != "websocket":
             raise HTTPError(400, "not a websocket")
@@ -56,11 +63,7 @@ class Socket(Reply, KernelWebsocketHandler):
             self.set_header("Retry-After", RETRY_SECONDS)
             raise HTTPError(503, "too many connections to one kernel")
         open_ones.add(self)
-        try:
-            await super().pre_get()
-        except BaseException:
-            open_ones.discard(self)
-            raise
+        await super().pre_get()
 
     def check_origin(self, origin: str | None = None) -> bool:
         """The page's own host, and by TLS where that is how browsers reach us."""
@@ -72,7 +75,6 @@ class Socket(Reply, KernelWebsocketHandler):
         """One message a text: the form that we check."""
 
     def on_close(self) -> None:
-        self.settings["sockets"].get(self.kernel_id, set()).discard(self)
         if self.dropped:
             app_log.warning("Kernel %s: %d messages that pages do not send were dropped", self.kernel_id, self.dropped)
         super().on_close()

@@ -136,8 +136,10 @@ class Opened:
         """A connection to a kernel; raises InvalidStatus where it is refused."""
         url = str(self.client.base_url.join(f"{path or self.path}/channels")).replace("http", "ws", 1)
         cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in self.client.cookies.jar)
+        own = {"Cookie": cookies}
+        # Without a bound on what waits to be read, closing needs not wait for it.
         return connect(
-            url, additional_headers={"Cookie": cookies}, origin=Origin(origin) if origin else None, proxy=None
+            url, additional_headers=own, origin=Origin(origin) if origin else None, proxy=None, max_queue=None
         )
 
 

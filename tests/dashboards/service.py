@@ -1,7 +1,8 @@
 """The dashboards' service, with a sign-in of its own in place of the hub's: `enter?as=…` is who you are.
 
 Started as `service.py HOME PORT OPTIONS`. Whoever's name is a line of `HOME/revoked` has lost the right. The options
-are settings, and `unmet`: how many seconds a kernel waits for its page; `stock`: Voilà's own doors in place of ours.
+are settings, and `unmet`: how many seconds a kernel waits for its page; `stock`: Voilà's own doors in place of ours;
+`hub`: sign-in by the hub after all.
 """
 
 import json
@@ -65,17 +66,18 @@ class Stock(dashboards.Dashboards):
         return [*doors, *super().init_handlers()]
 
 
-def main(settings: Settings, stock: bool, unmet: float) -> None:
+def main(settings: Settings, stock: bool, hub: bool, unmet: float) -> None:
     dashboards.RENEW_SECONDS = 1
     kernels.UNMET_SECONDS = unmet
     config = dashboards.configured(settings)
-    config.Voila.identity_provider_class = Anyone
+    if not hub:
+        config.Voila.identity_provider_class = Anyone
     if stock:
         config.merge(Config(Voila=Config(authorizer_class=AllowAllAuthorizer)))
     dashboards.serve(config, Stock if stock else dashboards.Dashboards)
 
 
 if __name__ == "__main__":
-    options = {"stock": False, "unmet": 600} | json.loads(sys.argv[3])
-    own = {name: options.pop(name) for name in ("stock", "unmet")}
+    options = {"stock": False, "hub": False, "unmet": 600} | json.loads(sys.argv[3])
+    own = {name: options.pop(name) for name in ("stock", "hub", "unmet")}
     main(Settings(home=Path(sys.argv[1]), port=int(sys.argv[2]), **options), **own)

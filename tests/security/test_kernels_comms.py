@@ -186,8 +186,10 @@ def is_painting(one: dict[str, Any]) -> bool:
 
 def nonsense(chance: random.Random, widgets: list[str]) -> str | bytes:
     """Any message: mostly nearly right, sometimes no message at all."""
-    if chance.random() < 0.15:
+    if chance.random() < 0.1:
         return chance.choice(BROKEN)
+    if chance.random() < 0.2:
+        return json.dumps(chance.choice(valid(chance, widgets)))
     known_one = chance.choice(widgets)
     method = chance.choice(["update", "update", "update", "custom", "request_state", "request_states", "", None, 7])
     names = [
@@ -215,6 +217,17 @@ def nonsense(chance: random.Random, widgets: list[str]) -> str | bytes:
     if chance.random() < 0.1:
         del parts[chance.choice([*parts])]
     return json.dumps(parts)
+
+
+def valid(chance: random.Random, widgets: list[str]) -> list[dict[str, Any]]:
+    """What a page could send, if not so often."""
+    widget = chance.choice(widgets)
+    return [
+        *[update(one, index=chance.randrange(4)) for one in widgets],
+        message("comm_msg", {"comm_id": widget, "data": {"method": "custom", "content": {"event": "ask"}}}),
+        message("comm_open", {"comm_id": f"control-{chance.randrange(9)}", "target_name": CONTROL, "data": {}}),
+        message("comm_msg", {"comm_id": f"control-{chance.randrange(9)}", "data": {"method": "request_states"}}),
+    ]
 
 
 def value(chance: random.Random, widgets: list[str], depth: int = 0) -> Any:
