@@ -77,6 +77,7 @@ class PrivateKernel(AsyncIOLoopKernelManager):
 def configure(c: Config, settings: Settings) -> None:
     """What Jupyter's own parts have to know. Raises SettingError or ServiceError where kernels could not start."""
     prepare(settings.home)
+    accounts.remove(*(settings.home / "run").glob("voila_*"))
     if accounts.available():
         accounts.check(settings)
     else:
@@ -93,7 +94,7 @@ def configure(c: Config, settings: Settings) -> None:
 def _homes(home: Path) -> Path:
     """An empty directory for the kernels' own ones: their accounts pass through it, but see and change nothing."""
     directory = socket_directory(home, "kernels", f"{uuid4()}/{Path(CONNECTION).stem}-ipc-1")
-    accounts.remove(directory, *(home / "run").glob("voila_*"))
+    accounts.remove(directory)
     make_private(directory, os.geteuid(), os.getegid())
     directory.chmod(0o711 if accounts.available() else 0o700)
     return directory
