@@ -117,7 +117,10 @@ class Page:
         task.add_done_callback(self._tasks.discard)
 
     async def _follow(self, sequence: int, session: Asks, parts: list[Part], period: Period) -> None:
-        fetched = await asyncio.to_thread(_fetch, session, parts, period)
+        """What was asked for meanwhile goes first: of many askings that wait for a thread, the newest alone asks."""
+        fetched = await asyncio.to_thread(
+            lambda: _fetch(session, parts, period) if sequence == self._sequence else dict[str, Answers | Exception]()
+        )
         if sequence == self._sequence:
             self._paint(sequence, fetched)
 

@@ -27,6 +27,18 @@ def _seconds(text: str) -> int:
     return int(text)
 
 
+def _count(text: str) -> int:
+    if not re.fullmatch(r"[1-9]\d{0,3}", text):
+        raise ValueError("a number from 1 to 9999")
+    return int(text)
+
+
+def _account(text: str) -> int:
+    if not re.fullmatch(r"\d{1,10}", text) or not 1000 <= int(text) < 2**31 - 2000:
+        raise ValueError("a user id of 1000 or more")
+    return int(text)
+
+
 def _database_url(text: str) -> str:
     if not re.match(r"postgres(ql)?://", text):
         raise ValueError("a URL like postgresql://user:password@host:5432/database")
@@ -120,6 +132,14 @@ class Settings:
         "reached. 0: not at all.",
         _minutes,
     )
+    kernels_per_person: int = _setting(8, "How many pages one person may have open at a time.", _count)
+    kernels: int = _setting(40, "How many pages may be open at a time in all; each takes about 130 MB.", _count)
+    first_account: int = _setting(
+        50000,
+        "As root: the first of 2,000 user ids that nothing else has. "
+        "Kernels run under the first thousand, people's own servers under the second.",
+        _account,
+    )
 
     def port_of(self, process: str) -> int:
         """The port that a process behind the proxy listens on, on loopback only."""
@@ -129,6 +149,11 @@ class Settings:
     def origin(self) -> str:
         """The scheme, host and port that browsers use."""
         return self.public_url or f"http://localhost:{self.port}"
+
+    @property
+    def is_https(self) -> bool:
+        """Whether browsers reach us by TLS alone."""
+        return self.origin.startswith("https:")
 
 
 def read(environ: Mapping[str, str] = os.environ) -> Settings:

@@ -1,7 +1,6 @@
 """agent-analytics doctor"""
 
 import argparse
-import os
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -14,7 +13,7 @@ from agent_analytics.organizations import unscoped_list
 from agent_analytics.period import MOST_DAYS, Days
 from agent_analytics.query import Query
 from agent_analytics.scope import Principal
-from agent_analytics.serving import proxy
+from agent_analytics.serving import accounts, proxy
 from agent_analytics.serving.logins import PEOPLE
 from agent_analytics.settings import Settings
 from agent_analytics.store import Record
@@ -24,17 +23,22 @@ TRIES = 5
 ADDING = tuple(name for name, measure in MEASURES.items() if measure.adds)
 
 
+class Doubt(str):
+    """What a check has found that is no failure, and that somebody should know."""
+
+
 def add_options(parser: argparse.ArgumentParser, name: str) -> None:
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
-    """One line for each check; exit status 1 where one failed."""
+    """One line for each check, ok, warn or FAIL; exit status 1 where one failed."""
     failed = False
     with record_of(settings) as record:
         for name, check in _checks(settings, record):
             try:
-                print(f"ok    {name}: {check()}")
+                said = check()
+                print(f"{'warn' if isinstance(said, Doubt) else 'ok  '}  {name}: {said}")
             except AgentAnalyticsError as error:
                 failed = True
                 print(f"FAIL  {name}: {error}")
@@ -43,7 +47,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
 
 def _checks(settings: Settings, record: Record) -> Iterator[tuple[str, Callable[[], str]]]:
     yield "home", lambda: str(settings.home)
-    yield "account", _account
+    yield "account", lambda: _account(settings)
     yield "database", lambda: _server(record)
     yield "SQL of people", lambda: _open_to_people(record)
     yield "node", lambda: str(proxy.node())
@@ -51,10 +55,12 @@ def _checks(settings: Settings, record: Record) -> Iterator[tuple[str, Callable[
         yield f"cache of {each.organization}", lambda slug=each.organization: _compare(settings, slug)  # type: ignore[misc]
 
 
-def _account() -> str:
-    if os.geteuid() == 0:
-        return "root; PostgreSQL runs under an account of its own"
-    return "not root: kernels run under the account of the dashboards service"
+def _account(settings: Settings) -> str:
+    if not accounts.available():
+        return Doubt(accounts.SHARED)
+    accounts.check(settings)
+    ids = accounts.of_kernels(settings)
+    return f"root; PostgreSQL and each kernel run under accounts of their own (kernels: {ids[0]} to {ids[-1]})"
 
 
 def _server(record: Record) -> str:

@@ -31,13 +31,14 @@ from agent_analytics import keys
 from agent_analytics.serving import hub_identity, kernels, rhythm
 from agent_analytics.serving.hub_identity import SERVICE, HubIdentity
 from agent_analytics.serving.kernels import Busy, Kernels, Owner
-from agent_analytics.serving.replies import HEADERS, PREFIX, TEMPLATES, File, Reply, log_request, rendered, site
+from agent_analytics.serving.replies import HEADERS, PREFIX, SECURE, TEMPLATES, File, Reply, log_request, rendered, site
 from agent_analytics.serving.sockets import INCOMING, MESSAGE_BYTES, Kernel, OwnKernels, Socket, hang_up, notify
 from agent_analytics.settings import Settings
 
 PATIENCE_SECONDS = 60
 BURST_SECONDS = 0.02
 RENEW_SECONDS = rhythm.SWEEP_EVERY
+BODY_BYTES = 1_000_000
 UNSEEN = ("_esm", "_css")
 _KERNEL_ID = r"(?P<kernel_id>[0-9a-f-]{36})"
 
@@ -86,7 +87,7 @@ class Page(Reply, JupyterHandler):
         try:
             self.kernel_id = self.kernels.reserve(owner)
         except Busy:
-            return self.tell(503, "busy")
+            return self.busy()
         await self._send(page, owner, self.kernel_id)
 
     async def _send(self, page: Served, owner: Owner, kernel_id: str) -> None:
@@ -98,6 +99,7 @@ class Page(Reply, JupyterHandler):
                 async for html in _in_bursts(self._html(page, owner, kernel_id)):
                     self.write(html)
                     await self.flush()
+            IOLoop.current().call_later(kernels.UNMET_SECONDS, self.kernels.close_unmet, kernel_id)
         except Exception:
             await self.kernels.close(kernel_id)
             if not self.has_left:
@@ -214,8 +216,10 @@ class Dashboards(Voila):
         self.renewing.start()
         return settings | {
             "sockets": sockets,
-            "headers": HEADERS,
+            "secure": self.installation.is_https,
+            "headers": HEADERS | (SECURE if self.installation.is_https else {}),
             "xsrf_cookies": True,
+            "xsrf_cookie_kwargs": {"httponly": True, "path": PREFIX, **hub_identity.cookies(self.installation)},
             "log_function": log_request,
             "default_handler_class": Nothing,
             "compress_response": True,
@@ -229,6 +233,11 @@ class Dashboards(Voila):
         for kernel_id, owner in self.kernel_manager.owners.items():
             notice = rhythm.notice(owner.verified_at, owner.valid_until, now)
             notify(self.app.settings["sockets"], kernel_id, notice)
+
+    def listen(self) -> None:
+        """As Voilà does, but nobody sends us much."""
+        self.app.listen = partial(self.app.listen, max_buffer_size=BODY_BYTES)
+        super().listen()
 
     def init_handlers(self) -> list[tuple[Any, ...]]:
         return [
@@ -272,9 +281,9 @@ def configured(settings: Settings) -> Config:
     return c
 
 
-def serve(config: Config) -> None:
+def serve(config: Config, app_class: type[Dashboards] = Dashboards) -> None:
     """Run until SIGTERM, which ends every kernel."""
-    app = Dashboards(config=config)
+    app = app_class(config=config)
     app.initialize(argv=[])
     app.start()
 

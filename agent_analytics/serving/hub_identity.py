@@ -86,3 +86,9 @@ def configure(c: Config, settings: Settings) -> None:
     c.HubOAuth.cookie_host_prefix_enabled = settings.origin.startswith("https://")
     c.HubOAuth.access_scopes = {f"access:services!service={SERVICE}"}
     c.HubOAuth.cache_max_age = rhythm.REMEMBER
+    c.HubOAuth.cookie_options = cookies(settings)
+
+
+def cookies(settings: Settings) -> dict[str, Any]:
+    """How a browser shall keep all our cookies."""
+    return {"samesite": "Lax", "secure": settings.is_https}

@@ -17,7 +17,7 @@ from traitlets.config import Config
 
 from agent_analytics.client import API_URL, TOKEN_FILE
 from agent_analytics.scope import Principal
-from agent_analytics.serving import lab, lab_homes, logins, postgres, rhythm, tokens
+from agent_analytics.serving import accounts, lab, lab_homes, logins, postgres, rhythm, tokens
 from agent_analytics.settings import Settings
 from agent_analytics.sql import SQL_FILE
 
@@ -89,13 +89,13 @@ class OwnServer(LocalProcessSpawner):
         await self._give_passes()
         home = self.home
         silent = dict.fromkeys(("stdin", "stdout", "stderr"), DEVNULL)
-        self.popen_kwargs = lab_homes.identity(home) | silent | {"umask": 0o077, "cwd": home}
+        self.popen_kwargs = accounts.identity(lab_homes.account_of(home)) | silent | {"cwd": home}
         return await super().start()
 
     async def stop(self, now: bool = False) -> None:
         login = self.login
         await super().stop(now=now)
-        lab_homes.end_all_of(self.home)
+        accounts.end_all(lab_homes.account_of(self.home))
         lab_homes.take_passes(self.settings, self.user.name)
         if login:
             await to_thread(logins.end, self._record, login)

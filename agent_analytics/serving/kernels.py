@@ -1,12 +1,12 @@
 """The kernels behind the pages: each belongs to the person who opened its page, and knows nothing but that person.
 
-The only place that knows how a kernel starts, and what it is given: an allow-listed environment, a private
-directory, and in it a short-lived token for the API, which is renewed while the person's rights last.
+The only place that knows how a kernel starts, and what it is given: as root an account of its own, an allow-listed
+environment, and a private directory with its sockets and a short-lived token for the API, which is renewed while the
+person's rights last.
 """
 
 import asyncio
 import os
-import shutil
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -15,24 +15,28 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from jupyter_client.ioloop.manager import AsyncIOLoopKernelManager
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
 from tornado.log import app_log
+from traitlets import default
 from traitlets.config import Config
 
 from agent_analytics.client import API_URL, TOKEN_FILE
 from agent_analytics.scope import Principal
-from agent_analytics.serving import tokens
+from agent_analytics.serving import accounts, tokens
+from agent_analytics.serving.accounts import Accounts
 from agent_analytics.serving.home import make_private, prepare, socket_directory
+from agent_analytics.serving.kernel_start import OWN_ACCOUNT
 from agent_analytics.settings import Settings
 
 NAME = "python3"
-PER_PERSON = 8
-IN_ALL = 40
+UNMET_SECONDS = 30
 IDLE_SECONDS = 120
 CULL_SECONDS = 15
 LONG_AGO = datetime.fromtimestamp(0, UTC)
 TOKEN = "token"  # noqa: S105 - the name of a file
+CONNECTION = "kernel.json"
 
 
 @dataclass(frozen=True)
@@ -58,17 +62,36 @@ class OneSpecification(KernelSpecManager):
     """The one kind of kernel, whatever others are installed for this account."""
 
     def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
-        argv = [sys.executable, "-I", "-m", "agent_analytics.serving.kernel_start", "-f", "{connection_file}"]
+        script = str(Path(__file__).with_name("kernel_start.py"))
+        confined = [OWN_ACCOUNT] if accounts.available() else []
+        argv = [sys.executable, "-I", script, *confined, "-f", "{connection_file}"]
         return KernelSpec(argv=argv, display_name="Agent Analytics", language="python", name=NAME)
 
     def get_all_specs(self) -> dict[str, Any]:
         return {NAME: {"resource_dir": "", "spec": self.get_kernel_spec(NAME).to_dict()}}
 
 
+class PrivateKernel(AsyncIOLoopKernelManager):
+    """One kernel, whose connection file and sockets are its account's alone."""
+
+    def write_connection_file(self, **kwargs: Any) -> None:
+        """Before there is a process: nobody else can reach into the directory meanwhile."""
+        super().write_connection_file(**kwargs)
+        file = Path(self.connection_file)
+        file.parent.chmod(0o700)
+        accounts.give(file, (self._launch_args or {}).get("user"))  # type: ignore[arg-type]
+
+
 def configure(c: Config, settings: Settings) -> None:
-    """What Jupyter's own parts have to know."""
+    """What Jupyter's own parts have to know. Raises SettingError or ServiceError where kernels could not start."""
+    prepare(settings.home)
+    accounts.remove(*(settings.home / "run").glob("voila_*"))
+    if accounts.available():
+        accounts.check(settings)
+    else:
+        app_log.warning("%s", accounts.SHARED)
     c.KernelManager.transport = "ipc"
-    c.Voila.connection_dir_root = str(_sockets(settings.home))
+    c.Voila.connection_dir_root = str(settings.home / "run")
     # A restarted kernel would have lost the page: a dead one stays dead, and the page offers to start again.
     c.KernelRestarter.restart_limit = 0
     c.MappingKernelManager.cull_idle_timeout = IDLE_SECONDS
@@ -76,26 +99,30 @@ def configure(c: Config, settings: Settings) -> None:
     c.MappingKernelManager.cull_connected = False
 
 
-def _sockets(home: Path) -> Path:
-    """Where the kernels' sockets lie; what a killed service left there goes."""
-    prepare(home)
-    directory = socket_directory(home, "run", f"voila_12345678/kernel-{uuid4()}-ipc-1")
+def _homes(home: Path) -> Path:
+    """An empty directory for the kernels' own ones: their accounts pass through it, but see and change nothing."""
+    directory = socket_directory(home, "kernels", f"{uuid4()}/{Path(CONNECTION).stem}-ipc-1")
+    accounts.remove(directory)
     make_private(directory, os.geteuid(), os.getegid())
-    for left in directory.glob("voila_*"):
-        shutil.rmtree(left, ignore_errors=True)
+    directory.chmod(0o711 if accounts.available() else 0o700)
     return directory
 
 
 class Kernels(AsyncMappingKernelManager):
     """Every running kernel and whose it is. `furnish_for` comes before the first `reserve`."""
 
+    @default("kernel_manager_class")
+    def _kernels_are_private(self) -> str:
+        return f"{PrivateKernel.__module__}.{PrivateKernel.__name__}"
+
     def furnish_for(self, settings: Settings, ended: Callable[[str], None]) -> None:
-        """Start with an empty directory of homes; `ended` is told each kernel that is no more."""
+        """Start with nothing of an earlier service; `ended` is told each kernel that is no more."""
         self._settings, self._ended = settings, ended
         self._owners: dict[str, Owner] = {}
-        self._homes = settings.home / "kernels"
-        shutil.rmtree(self._homes, ignore_errors=True)
-        self._homes.mkdir(mode=0o700, parents=True)
+        self._met: set[str] = set()
+        self._given: dict[str, int | None] = {}
+        self._accounts = Accounts(accounts.of_kernels(settings)) if accounts.available() else None
+        self._homes = _homes(settings.home)
 
     def owns(self, owner: Owner | None, kernel_id: str | None) -> bool:
         """Whether it is this person's; a missing kernel is nobody's."""
@@ -104,7 +131,8 @@ class Kernels(AsyncMappingKernelManager):
     def reserve(self, owner: Owner) -> str:
         """The id of a kernel to be started for this person. Raises Busy."""
         own = [kernel_id for kernel_id, other in self._owners.items() if other.name == owner.name]
-        if len(self._owners) >= IN_ALL or len(own) >= PER_PERSON:
+        most, most_of_one = self._settings.kernels, self._settings.kernels_per_person
+        if len({*self._owners, *self._given}) >= most or len(own) >= most_of_one:
             raise Busy
         kernel_id = str(uuid4())
         self._owners[kernel_id] = owner
@@ -113,21 +141,33 @@ class Kernels(AsyncMappingKernelManager):
     async def open(self, kernel_id: str, now: datetime) -> Any:
         """Start a reserved kernel and return its manager. Raises KeyError if it was closed meanwhile."""
         try:
-            home = self._furnish(kernel_id, now)
-            environment = self._environment(home)
-            await self.start_kernel(kernel_id=kernel_id, kernel_name=NAME, cwd=str(home), env=environment)
+            account = self._given[kernel_id] = self._accounts.take() if self._accounts else None
+            home = self._furnish(kernel_id, account, now)
+            own = {"cwd": str(home), "env": self._environment(home), **accounts.identity(account)}
+            await self.start_kernel(kernel_id=kernel_id, kernel_name=NAME, **own)
         except BaseException:
-            self._forget(kernel_id)
+            self._disown(kernel_id)
+            self._clear(kernel_id)
             raise
         if kernel_id not in self._owners:
             await self.shutdown_kernel(kernel_id)
         return self.get_kernel(kernel_id)
 
     async def close(self, kernel_id: str) -> None:
-        """End a kernel at once, if it has not ended yet: it keeps nothing."""
+        """End a kernel at once, if it has not ended yet: it keeps nothing. One that is still starting ends then."""
+        self._disown(kernel_id)
         if kernel_id in self:
             await self.shutdown_kernel(kernel_id, now=True)
-        self._forget(kernel_id)
+
+    async def close_unmet(self, kernel_id: str) -> None:
+        """End a kernel to which no page has ever connected."""
+        if kernel_id in self._owners and kernel_id not in self._met:
+            app_log.info("Kernel %s: its page never connected", kernel_id)
+            await self.close(kernel_id)
+
+    def notify_connect(self, kernel_id: str) -> None:
+        self._met.add(kernel_id)
+        super().notify_connect(kernel_id)
 
     @property
     def owners(self) -> dict[str, Owner]:
@@ -150,15 +190,30 @@ class Kernels(AsyncMappingKernelManager):
         except Exception:
             app_log.exception("%s could not be asked about", owner.name)
             found = None
-        for kernel_id, one in self.owners.items():
-            if (one, one.session) != (owner, owner.session) or kernel_id not in self._owners:
-                continue
-            if found is None:
-                self._forget(kernel_id)  # hangs up at once; the kernel's own end may take longer
-                await self.close(kernel_id)
-            elif (self._homes / kernel_id).is_dir():
+        theirs = [key for key, one in self._owners.items() if (one, one.session) == (owner, owner.session)]
+        if found is None:
+            for kernel_id in theirs:
+                self._disown(kernel_id)  # hangs up at once; the kernels' own ends may take longer
+            await asyncio.gather(*map(self.close, theirs))
+            return
+        for kernel_id in theirs:
+            if kernel_id in self._owners and kernel_id in self._given:
                 self._owners[kernel_id] = found
-                self._write_token(self._homes / kernel_id, found, now)
+                await self._renew_one(kernel_id, found, now)
+
+    async def _renew_one(self, kernel_id: str, owner: Owner, now: datetime) -> None:
+        """A kernel that lets nobody write into its directory ends alone."""
+        try:
+            self._write_token(kernel_id, owner, now)
+        except OSError as error:
+            app_log.warning("Kernel %s: its token cannot be renewed: %s", kernel_id, error.strerror)
+            await self.close(kernel_id)
+
+    def pre_start_kernel(self, kernel_name: str | None, kwargs: Any) -> Any:
+        """Jupyter's preparation, but everything of a kernel is in its own directory."""
+        manager, name, kernel_id = super().pre_start_kernel(kernel_name, kwargs)
+        manager.connection_file = str(self._homes / kernel_id / CONNECTION)
+        return manager, name, kernel_id
 
     async def start_kernel(self, *, kernel_id: str | None = None, **kwargs: Any) -> str:  # type: ignore[override]
         """Jupyter's own way in starts nothing for nobody."""
@@ -173,18 +228,29 @@ class Kernels(AsyncMappingKernelManager):
 
     def remove_kernel(self, kernel_id: str) -> Any:
         """However it ended: by its page, idle, killed, or with us."""
-        self._forget(kernel_id)
-        return super().remove_kernel(kernel_id)
+        self._disown(kernel_id)
+        removed = super().remove_kernel(kernel_id)
+        self._clear(kernel_id)
+        return removed
 
-    def _forget(self, kernel_id: str) -> None:
+    def _disown(self, kernel_id: str) -> None:
+        self._met.discard(kernel_id)
         if self._owners.pop(kernel_id, None) is not None:
-            shutil.rmtree(self._homes / kernel_id, ignore_errors=True)
             self._ended(kernel_id)
 
-    def _furnish(self, kernel_id: str, now: datetime) -> Path:
+    def _clear(self, kernel_id: str) -> None:
+        """Nothing is left of it: no process, no file; its account may be another's."""
+        if kernel_id in self._given:
+            account = self._given.pop(kernel_id)
+            if self._accounts and account is not None:
+                self._accounts.release(account)
+            accounts.remove(self._homes / kernel_id)
+
+    def _furnish(self, kernel_id: str, account: int | None, now: datetime) -> Path:
         home = self._homes / kernel_id
         home.mkdir(mode=0o700)
-        self._write_token(home, self._owners[kernel_id], now)
+        self._write_token(kernel_id, self._owners[kernel_id], now)
+        accounts.give(home, account)
         return home
 
     def _environment(self, home: Path) -> dict[str, str]:
@@ -193,13 +259,17 @@ class Kernels(AsyncMappingKernelManager):
             "PATH": f"{Path(sys.executable).parent}:{os.defpath}",
             "LANG": "C.UTF-8",
             "HOME": str(home),
+            "TMPDIR": str(home),
             API_URL: f"http://127.0.0.1:{self._settings.port_of('api')}/services/api",
             TOKEN_FILE: str(home / TOKEN),
         }
 
-    def _write_token(self, home: Path, owner: Owner, now: datetime) -> None:
-        """Whole or not at all: the kernel may read at any time."""
+    def _write_token(self, kernel_id: str, owner: Owner, now: datetime) -> None:
+        """Whole or not at all: the kernel may read at any time. It may meddle too, so the file is given while open."""
+        home, account = self._homes / kernel_id, self._given[kernel_id]
         draft = home / f".{TOKEN}-{uuid4().hex}"
         with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            if account is not None:
+                os.fchown(file.fileno(), account, account)
             file.write(tokens.issue(self._settings.home, owner.principal, now, verified_at=owner.verified_at))
         draft.replace(home / TOKEN)

@@ -6,15 +6,11 @@ ours, and the person's to read: in a home, what we write could be led elsewhere 
 
 import os
 import shutil
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-import psutil
-
+from agent_analytics.errors import ServiceError
+from agent_analytics.serving import accounts
 from agent_analytics.settings import Settings
-
-FIRST_ACCOUNT = 51_000
 
 
 def home_of(settings: Settings, name: str) -> Path:
@@ -25,7 +21,9 @@ def home_of(settings: Settings, name: str) -> Path:
     home = homes / name
     if not home.exists():
         taken = [each.lstat().st_uid for each in homes.iterdir()]
-        account = max([FIRST_ACCOUNT - 1, *taken]) + 1
+        account = max([accounts.of_servers(settings)[0] - 1, *taken]) + 1
+        if account not in accounts.of_servers(settings):
+            raise ServiceError("Every account for people's servers is taken: remove homes that nobody needs any more.")
         draft = homes / f".{name}"
         draft.mkdir(mode=0o700, exist_ok=True)
         os.chown(draft, account, account)
@@ -33,9 +31,13 @@ def home_of(settings: Settings, name: str) -> Path:
     return home
 
 
+def account_of(home: Path) -> int:
+    return home.lstat().st_uid
+
+
 def give_pass(settings: Settings, name: str, kind: str, text: str) -> None:
     """Write one of the person's passes, whole or not at all: a kernel may read at any time."""
-    account, place = home_of(settings, name).lstat().st_uid, pass_of(settings, name, kind)
+    account, place = account_of(home_of(settings, name)), pass_of(settings, name, kind)
     _make(place.parents[1], 0o711, os.getuid())
     _make(place.parent, 0o750, account)
     draft = place.with_name(f".{kind}")
@@ -58,18 +60,3 @@ def _make(directory: Path, mode: int, group: int) -> None:
     directory.mkdir(exist_ok=True)
     os.chown(directory, os.getuid(), group)
     directory.chmod(mode)
-
-
-def identity(home: Path) -> dict[str, Any]:
-    """How a process becomes the account that a home belongs to, as Popen wants it told."""
-    account = home.lstat().st_uid
-    return {"user": account, "group": account, "extra_groups": []}
-
-
-def end_all_of(home: Path) -> None:
-    """End every process of the account, also those that left their parents."""
-    account = home.lstat().st_uid
-    for process in psutil.process_iter():
-        with suppress(psutil.NoSuchProcess):
-            if account in process.uids():
-                process.kill()

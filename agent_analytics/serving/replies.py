@@ -29,6 +29,9 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+SECURE = {"Strict-Transport-Security": "max-age=31536000"}
+RETRY_SECONDS = 30
+REFERENCE = "X-Reference"
 ROLES = {
     "ORG_ADMIN": "organization admin",
     "TEAM_LEAD": "team lead",
@@ -50,7 +53,8 @@ class Reply(RequestHandler):
     """Our headers, and errors that tell a reader what to do and an operator where to look."""
 
     def set_default_headers(self) -> None:
-        for name, value in HEADERS.items():
+        self.clear_header("Server")
+        for name, value in self.settings.get("headers", HEADERS).items():
             self.set_header(name, value)
 
     @cached_property
@@ -76,6 +80,17 @@ class Reply(RequestHandler):
         else:
             app_log.error("%s failed", what, exc_info=raised)
 
+    def busy(self) -> None:
+        """Ask them to come again: all places, or all of theirs, are taken."""
+        self.set_header("Retry-After", RETRY_SECONDS)
+        self.tell(503, "busy")
+
+    def finish(self, *said: Any, **more: Any) -> Any:
+        """Every refusal carries its reference, whoever of Jupyter or tornado refuses."""
+        if self.get_status() >= 400 and not self._headers_written:
+            self.set_header(REFERENCE, self.reference)
+        return super().finish(*said, **more)
+
     def write_error(self, status_code: int, **_: Any) -> None:
         self.set_header("Cache-Control", "no-store")
         title = _TITLES.get(status_code, "Something went wrong here")
@@ -84,6 +99,7 @@ class Reply(RequestHandler):
         else:
             self.set_header("Content-Type", "application/problem+json")
             problem = {"title": title, "status": status_code, "reference": self.reference}
+            self.set_header(REFERENCE, self.reference)
             # Jupyter's own `finish` would call it application/json.
             RequestHandler.finish(self, json.dumps(problem))
 
@@ -151,7 +167,8 @@ def person(principal: Principal) -> dict[str, str]:
 
 
 def log_request(handler: RequestHandler) -> None:
-    """One line a request, without its query."""
-    request = handler.request
-    milliseconds = 1000 * request.request_time()
-    access_log.info("%d %s %s %.0f ms", handler.get_status(), request.method, request.path, milliseconds)
+    """One line a request, without its query; of a refused one with what its reply refers to."""
+    request, status = handler.request, handler.get_status()
+    refers = f", reference {handler.reference}" if status >= 400 and isinstance(handler, Reply) else ""
+    log = access_log.warning if refers else access_log.info
+    log("%d %s %s %.0f ms%s", status, request.method, request.path, 1000 * request.request_time(), refers)

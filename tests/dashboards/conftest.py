@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -44,7 +45,13 @@ HOSTILE = (
 
 @pytest.fixture(scope="session")
 def house(scratch: Path) -> Iterator[House]:
-    home = scratch / "house"
+    with furnished(scratch / "house") as house:
+        yield house
+
+
+@contextmanager
+def furnished(home: Path) -> Iterator[House]:
+    """A house with people in it, and everything running."""
     settings = Settings(home=home)
     with postgres.running(settings) as url:
         postgres.migrate(settings)

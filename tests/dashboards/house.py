@@ -25,23 +25,27 @@ ADMIN = Principal("ORG_ADMIN", "acme", "ada", name="Ada Lovelace")
 STRANGER = Principal("ORG_ADMIN", "globex", "eve", name="Eve")
 MEMBER = Principal("MEMBER", "acme", "bo", name="Bo")
 API = """
-import sys
+import os, sys
 from pathlib import Path
 from agent_analytics.serving.api import main
 from agent_analytics.settings import Settings
-main(Settings(home=Path(sys.argv[1]), port=int(sys.argv[2]), database_url=sys.argv[3]))
+main(Settings(home=Path(sys.argv[1]), port=int(sys.argv[2]), database_url=os.environ["DATABASE"]))
 """
 SERVICE = Path(__file__).with_name("service.py")
 
 
 @dataclass
 class House:
-    """`service` and `api` can be stopped and started by a test; `log` has what both say."""
+    """`service` and `api` can be stopped and started by a test; `log` has what both say.
+
+    `options` are settings of the service, and what `service.py` takes besides.
+    """
 
     home: Path
     database_url: str
     port: int = field(default_factory=lambda: free_ports(7))
     running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
 
     @property
     def settings(self) -> Settings:
@@ -60,15 +64,17 @@ class House:
         return self.home / "log"
 
     def start_api(self) -> None:
-        self._start("api", "-c", API, str(self.home), str(self.port), self.database_url)
+        self._start("api", "-c", API, str(self.home), str(self.port), DATABASE=self.database_url)
         wait_for(lambda: answers(f"{self.api_url}/health/ready", 200), self.log)
 
     def start_service(self) -> None:
-        self._start("service", str(SERVICE), str(self.home), str(self.port), SECRET="canary-of-the-environment")
+        words = str(SERVICE), str(self.home), str(self.port), json.dumps(self.options)
+        self._start("service", *words, SECRET="canary-of-the-environment")
         wait_for(lambda: answers(self.origin + PREFIX, 302), self.log)
 
     def _start(self, name: str, *words: str, **variables: str) -> None:
         environment = {"PATH": "/usr/bin:/bin", "HOME": str(self.home), **variables}
+        self.log.touch(mode=0o600)
         with self.log.open("ab") as log:
             self.running[name] = subprocess.Popen(
                 [sys.executable, *words], stdout=log, stderr=log, cwd=self.home, env=environment
@@ -130,8 +136,10 @@ class Opened:
         """A connection to a kernel; raises InvalidStatus where it is refused."""
         url = str(self.client.base_url.join(f"{path or self.path}/channels")).replace("http", "ws", 1)
         cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in self.client.cookies.jar)
+        own = {"Cookie": cookies}
+        # Without a bound on what waits to be read, closing needs not wait for it.
         return connect(
-            url, additional_headers={"Cookie": cookies}, origin=Origin(origin) if origin else None, proxy=None
+            url, additional_headers=own, origin=Origin(origin) if origin else None, proxy=None, max_queue=None
         )
 
 

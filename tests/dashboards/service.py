@@ -1,7 +1,9 @@
 """The dashboards' service, with a sign-in of its own in place of the hub's: `enter?as=…` is who you are.
 
-Started as `service.py HOME PORT`. Whoever's name is a line of `HOME/revoked` has lost the right; while there is a file
-`HOME/unchecked`, nobody's could be checked for more than a minute.
+Started as `service.py HOME PORT OPTIONS`. Whoever's name is a line of `HOME/revoked` has lost the right; while there
+is a file `HOME/unchecked`, nobody's could be checked for more than a minute. The options are settings, and `unmet`:
+how many seconds a kernel waits for its page; `stock`: Voilà's own doors in place of ours; `hub`: sign-in by the hub
+after all.
 """
 
 import json
@@ -11,12 +13,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from jupyter_server.auth import IdentityProvider, User
+from jupyter_server.auth import AllowAllAuthorizer, IdentityProvider, User
 from jupyter_server.auth.decorator import allow_unauthenticated
 from jupyter_server.base.handlers import JupyterHandler
+from jupyter_server.services.kernels.handlers import KernelHandler
+from traitlets.config import Config
+from voila.shutdown_kernel_handler import VoilaShutdownKernelHandler
+from voila.tornado.kernel_websocket_handler import VoilaKernelWebsocketHandler
 
 from agent_analytics.scope import Principal
-from agent_analytics.serving import dashboards
+from agent_analytics.serving import dashboards, kernels
 from agent_analytics.serving.kernels import Owner
 from agent_analytics.serving.replies import PREFIX, Reply
 from agent_analytics.settings import Settings
@@ -61,8 +67,28 @@ def verified(owner: Owner, now: datetime) -> Owner:
     return replace(owner, verified_at=now - before, valid_until=now - before + timedelta(minutes=15))
 
 
-if __name__ == "__main__":
+class Stock(dashboards.Dashboards):
+    """What everybody could do who knows a kernel's id, were it not for our handlers and our authorizer."""
+
+    def init_handlers(self) -> list[tuple[Any, ...]]:
+        kernel = f"{PREFIX}api/kernels/{dashboards._KERNEL_ID}"
+        doors = [(kernel, KernelHandler), (f"{kernel}/channels", VoilaKernelWebsocketHandler)]
+        doors += [(f"{PREFIX}voila/api/shutdown/{dashboards._KERNEL_ID}", VoilaShutdownKernelHandler)]
+        return [*doors, *super().init_handlers()]
+
+
+def main(settings: Settings, stock: bool, hub: bool, unmet: float) -> None:
     dashboards.RENEW_SECONDS = 1
-    config = dashboards.configured(Settings(home=Path(sys.argv[1]), port=int(sys.argv[2])))
-    config.Voila.identity_provider_class = Anyone
-    dashboards.serve(config)
+    kernels.UNMET_SECONDS = unmet
+    config = dashboards.configured(settings)
+    if not hub:
+        config.Voila.identity_provider_class = Anyone
+    if stock:
+        config.merge(Config(Voila=Config(authorizer_class=AllowAllAuthorizer)))
+    dashboards.serve(config, Stock if stock else dashboards.Dashboards)
+
+
+if __name__ == "__main__":
+    options = {"stock": False, "hub": False, "unmet": 600} | json.loads(sys.argv[3])
+    own = {name: options.pop(name) for name in ("stock", "hub", "unmet")}
+    main(Settings(home=Path(sys.argv[1]), port=int(sys.argv[2]), **options), **own)

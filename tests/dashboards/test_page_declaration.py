@@ -98,6 +98,8 @@ def test_a_slower_earlier_answer_never_overwrites_a_later_one() -> None:
 
     async def choose() -> None:
         choice(page).value = 90
+        while len(session.calls) < 2:
+            await asyncio.sleep(0.01)
         choice(page).value = 7
         while panels(page)["totals"].sequence != 3:
             await asyncio.sleep(0.01)
@@ -111,6 +113,21 @@ def test_a_slower_earlier_answer_never_overwrites_a_later_one() -> None:
         thread.submit(lambda: asyncio.run(choose())).result()
     assert len(session.calls) == 3
     assert {panel.sequence for panel in panels(page).values()} == {3}
+    assert 'data-measure="runs" data-value="7"' in panels(page)["totals"].html
+
+
+def test_of_choices_that_wait_the_newest_alone_is_asked_for() -> None:
+    page, session = declared(), Gives(figures)
+
+    async def choose() -> None:
+        for number in range(50):
+            choice(page).value = (90, 7)[number % 2]
+        await asyncio.gather(*page._tasks)
+
+    page.show(session)
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(lambda: asyncio.run(choose())).result()
+    assert len(session.calls) == 2
     assert 'data-measure="runs" data-value="7"' in panels(page)["totals"].html
 
 

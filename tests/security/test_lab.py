@@ -27,7 +27,7 @@ from agent_analytics.client import Session
 from agent_analytics.demo.people import PERSONAS
 from agent_analytics.errors import Forbidden
 from agent_analytics.query import Query
-from agent_analytics.serving import lab, lab_homes, postgres, rhythm
+from agent_analytics.serving import accounts, lab, lab_homes, postgres, rhythm
 from agent_analytics.serving.hub import hub_name
 from agent_analytics.settings import Settings
 from agent_analytics.store import Record
@@ -61,7 +61,7 @@ def installation() -> Iterator[Installation]:
             yield installation
             assert left_behind.told(home) == []
         for each in (home / "people").iterdir():
-            lab_homes.end_all_of(each)
+            accounts.end_all(lab_homes.account_of(each))
 
 
 def a_run_of(owner: tuple[str, str, str]) -> dict[str, Any]:
