@@ -25,6 +25,8 @@ from agent_analytics.scope import FEWEST, Scope, anonymous_scope_of, parse_princ
 from agent_analytics.store import Record
 from given import ingest
 
+# What follows from figures does not depend on the server; that both publish the same is tested elsewhere.
+pytestmark = pytest.mark.parametrize("server", ["embedded"], indirect=True)
 FINDING = Invention(people=38, teams=7, days=14, agent_types=5, seed=1)
 ASKERS = (
     "MEMBER:acme:u0",
