@@ -20,7 +20,7 @@ from agent_analytics.settings import Settings
 from benchmarks import generator, platform
 from benchmarks.table import table
 
-RUNS = 200_000
+RUNS = 300_000
 ROUNDS = 11
 WORKERS = {"one process each": 0, "as the planner likes, two workers at most": 2}
 ORGANIZATION = generator.LARGEST
