@@ -7,7 +7,7 @@ from pathlib import Path
 from benchmarks.table import machine
 
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
-BENCHMARKS = ("start", "ingest", "traces", "answers")
+BENCHMARKS = ("start", "ingest", "traces", "answers", "row_security")
 
 
 def main(names: list[str]) -> None:
