@@ -32,11 +32,11 @@ ACTIONS = {
     "login": "Somebody signed in.",
 }
 VIAS = {
-    "api": "a signed-in person, through the API",
-    "sql": "a signed-in person, for SQL of their own",
-    "page": "a signed-in person, on a page",
-    "command": "an account of the operating system, by a command",
-    "system": "the installation itself",
+    "api": "A signed-in person, through the API.",
+    "sql": "A signed-in person, for SQL of their own.",
+    "page": "A signed-in person, on a page.",
+    "command": "An account of the operating system, by a command.",
+    "system": "The installation itself.",
 }
 MOST_AT_ONCE = 1000
 COLUMNS = tuple(str(column.name) for column in audit.c if column.name != "id")

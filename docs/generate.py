@@ -3,9 +3,12 @@
 from collections.abc import Callable, Iterable
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
+from agent_analytics.audit import ACTIONS, VIAS
 from agent_analytics.catalog import DIMENSIONS, MEASURES
 from agent_analytics.scope import ROLES
+from agent_analytics.serving.api.app import described
 from agent_analytics.settings import PREFIX, Settings
 
 DOCS = Path(__file__).parent
@@ -42,13 +45,49 @@ def _default(value: object) -> str:
     return "–" if value is None else f"`{value}`"
 
 
+def routes() -> str:
+    """From the API's own OpenAPI document."""
+    rows = [
+        (f"`{method.upper()} {path}`", f"{told['summary']}.", ", ".join(_asked(told)) or "–", ", ".join(_given(told)))
+        for path, methods in described().state.document["paths"].items()
+        for method, told in methods.items()
+    ]
+    return table(("Route", "What", "Parameters", "Returns"), rows)
+
+
+def _asked(told: dict[str, Any]) -> list[str]:
+    named = [f"`{each['name']}`" for each in told.get("parameters", ()) if each["in"] == "query"]
+    return [*named, *(["a JSON body"] if "requestBody" in told else [])]
+
+
+def _given(told: dict[str, Any]) -> list[str]:
+    return [f"`{kind}`" for kind in told["responses"]["200"]["content"]]
+
+
+def actions() -> str:
+    return table(("Action", "Written when"), [(f"`{name}`", help) for name, help in ACTIONS.items()])
+
+
+def vias() -> str:
+    return table(
+        ("`via`", "Who acted"), [(f"`{name}`", f"{help[0].upper()}{help[1:]}.") for name, help in VIAS.items()]
+    )
+
+
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     """A Markdown table."""
     lines = [list(head), ["---"] * len(list(head)), *map(list, rows)]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
-TABLES: dict[str, Callable[[], str]] = {"measures": measures, "dimensions": dimensions, "settings": settings}
+TABLES: dict[str, Callable[[], str]] = {
+    "measures": measures,
+    "dimensions": dimensions,
+    "settings": settings,
+    "routes": routes,
+    "actions": actions,
+    "vias": vias,
+}
 
 
 def filled(text: str) -> str:

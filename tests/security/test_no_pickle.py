@@ -16,11 +16,14 @@ LOADERS = {"pickle", "cPickle", "_pickle", "marshal", "shelve", "dill", "joblib"
 METHODS = {"read_pickle", "to_pickle", "allow_pickle", "unsafe_load", "full_load", "recv", "HIGHEST_PROTOCOL"}
 # Every function whose results are kept, and why they are nobody's: by what they are kept.
 KEPT = {
-    "rows.py:_moments": "times of a period in a zone",
-    "scans.py:_scan": "the text of a statement, by question and scope; no figures",
-    "tokens.py:_key": "the installation's key, by its home",
-    "oidc.py:_client": "",
-    "charts.py:": "",
+    "rows.py:_moments": "times, by period and zone",
+    "scans.py:_scan": "a statement's text without figures, by question and scope",
+    "serving/tokens.py:_key": "the installation's key, by its home",
+    "serving/oidc.py:_certificates": "the certificates that the operating system trusts",
+    "serving/replies.py:_files": "the front end's files",
+    "widgets/assets.py:text": "a file of the front end, by its name",
+    "widgets/assets.py:manifest": "the names of the front end's files",
+    "charts.py:_tokens": "colours of the charts",
 }
 
 
