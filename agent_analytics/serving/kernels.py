@@ -93,6 +93,7 @@ class Kernels(AsyncMappingKernelManager):
         """Start with an empty directory of homes; `ended` is told each kernel that is no more."""
         self._settings, self._ended = settings, ended
         self._owners: dict[str, Owner] = {}
+        self._closing: set[asyncio.Future[None]] = set()
         self._homes = settings.home / "kernels"
         shutil.rmtree(self._homes, ignore_errors=True)
         self._homes.mkdir(mode=0o700, parents=True)
@@ -154,8 +155,10 @@ class Kernels(AsyncMappingKernelManager):
             if (one, one.session) != (owner, owner.session) or kernel_id not in self._owners:
                 continue
             if found is None:
-                self._forget(kernel_id)  # hangs up at once; the kernel's own end may take longer
-                await self.close(kernel_id)
+                self._forget(kernel_id)  # hangs up at once; the kernel's own end may take longer than a sweep has time
+                closing = asyncio.ensure_future(self.close(kernel_id))
+                self._closing.add(closing)
+                closing.add_done_callback(self._closing.discard)
             elif (self._homes / kernel_id).is_dir():
                 self._owners[kernel_id] = found
                 self._write_token(self._homes / kernel_id, found, now)
