@@ -119,6 +119,7 @@ class Kernels(AsyncMappingKernelManager):
         """Start with nothing of an earlier service; `ended` is told each kernel that is no more."""
         self._settings, self._ended = settings, ended
         self._owners: dict[str, Owner] = {}
+        self._closing: set[asyncio.Future[None]] = set()
         self._met: set[str] = set()
         self._given: dict[str, int | None] = {}
         self._accounts = Accounts(accounts.of_kernels(settings)) if accounts.available() else None
@@ -193,8 +194,10 @@ class Kernels(AsyncMappingKernelManager):
         theirs = [key for key, one in self._owners.items() if (one, one.session) == (owner, owner.session)]
         if found is None:
             for kernel_id in theirs:
-                self._disown(kernel_id)  # hangs up at once; the kernels' own ends may take longer
-            await asyncio.gather(*map(self.close, theirs))
+                self._disown(kernel_id)  # hangs up at once; the kernel's own end may take longer than a sweep has time
+                closing = asyncio.ensure_future(self.close(kernel_id))
+                self._closing.add(closing)
+                closing.add_done_callback(self._closing.discard)
             return
         for kernel_id in theirs:
             if kernel_id in self._owners and kernel_id in self._given:

@@ -67,6 +67,7 @@ def test_measured_with_the_real_times(change: Callable[[Whole], None], record_pr
         Path(home).chmod(0o711)
         with Whole(Path(home), {}).running() as whole:
             opened = visit(whole, PERSONA)
+            opened.wait_for_a_check()
             change(whole)
             found = opened.ended(patience=90)
     print(change.__name__, found)

@@ -1,10 +1,11 @@
 """The whole behind one public port: provider, proxy, hub, API with its record, dashboards with their kernels."""
 
 import json
+import sqlite3
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,12 @@ class Whole(Installation):
             wait_until(lambda: self.browser().get(ready).status_code == 200, self.settings.home / "api.log")
             yield
 
+    def checked_at(self) -> int:
+        """When the hub last heard of anybody."""
+        with closing(sqlite3.connect(self.settings.home / "hub" / "hub.sqlite")) as database:
+            (found,) = database.execute("select max(json_extract(user_info, '$.verified_at')) from users").fetchone()
+        return found
+
     def access_token(self, persona: str) -> str:
         """As a machine client of the person gets one at the provider."""
         family = self.provider.grants.begin(persona, time.time())
@@ -102,9 +109,21 @@ class Visit:
             "stolen cookie": lambda: _leads_in(thief),
             "open page": lambda: self._reaches_kernel() == 200,
             "websocket": lambda: _is_open(self.socket),
-            "token of a kernel": lambda: _answers(self.whole.session(self.kernel_token)),
+            "token of a kernel": lambda: _answers(self.whole.session(self._newest_token())),
             "access token": lambda: _answers(self.whole.session(self.access_token)),
         }
+
+    def _newest_token(self) -> str:
+        """As a thief copies it, again and again while there is one."""
+        for file in (self.whole.settings.home / "kernels" / self.kernel).glob("**/token"):
+            with suppress(OSError):
+                self.kernel_token = file.read_text()
+        return self.kernel_token
+
+    def wait_for_a_check(self) -> None:
+        """Until the hub has just asked the provider: the worst moment for a change."""
+        before = self.whole.checked_at()
+        wait_until(lambda: self.whole.checked_at() > before, self.whole.log)
 
     def _reaches_kernel(self) -> int:
         headers = {"X-XSRFToken": self.xsrf, "Sec-Fetch-Mode": "cors", "Sec-Fetch-Site": "same-origin"}
