@@ -169,7 +169,7 @@ class Kernels(AsyncMappingKernelManager):
             for kernel_id in [key for key, one in self._owners.items() if (one, one.session) == session]:
                 if not allowed:
                     await self.close(kernel_id)
-                elif kernel_id in self._owners:
+                elif kernel_id in self._owners and kernel_id in self._given:
                     await self._renew_one(kernel_id, owner, now)
 
     async def _renew_one(self, kernel_id: str, owner: Owner, now: datetime) -> None:
