@@ -28,8 +28,8 @@ def _seconds(text: str) -> int:
 
 
 def _count(text: str) -> int:
-    if not re.fullmatch(r"[1-9]\d{0,3}", text):
-        raise ValueError("a number from 1 to 9999")
+    if not re.fullmatch(r"[1-9]\d{0,2}", text):
+        raise ValueError("a number from 1 to 999")
     return int(text)
 
 

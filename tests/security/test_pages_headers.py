@@ -174,3 +174,12 @@ def test_a_websocket_from_another_site_is_refused(house: House, opened: Opened, 
     request = {"X-XSRFToken": opened.token, "Origin": foreign}
     assert opened.client.delete(opened.path, headers=request).status_code in (403, 404)
     opened.websocket(origin=house.origin).close()
+
+
+@pytest.mark.parametrize("name", ["X-Forwarded-User", "Remote-User", "X-JupyterHub-User", "Authorization", "Cookie"])
+def test_with_the_hubs_sign_in_too_a_header_makes_nobody(public: House, name: str) -> None:
+    """Whoever brings a token that only the hub could judge gets in no more than others, while there is no hub."""
+    headers = {name: {"Authorization": "token x", "Cookie": "service-dashboards=x; _xsrf=x"}.get(name, "ada")}
+    for path in ("organization", "organization?token=x", KERNEL):
+        assert httpx2.get(public.url(path), headers=headers).status_code in (302, 403, 500, 503)
+    assert public.kernels() == []
