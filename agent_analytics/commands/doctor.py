@@ -13,7 +13,7 @@ from agent_analytics.organizations import unscoped_list
 from agent_analytics.period import MOST_DAYS, Days
 from agent_analytics.query import Query
 from agent_analytics.scope import Principal
-from agent_analytics.serving import accounts, proxy
+from agent_analytics.serving import accounts, lab, proxy
 from agent_analytics.serving.logins import PEOPLE
 from agent_analytics.settings import Settings
 from agent_analytics.store import Record
@@ -50,6 +50,7 @@ def _checks(settings: Settings, record: Record) -> Iterator[tuple[str, Callable[
     yield "account", lambda: _account(settings)
     yield "database", lambda: _server(record)
     yield "SQL of people", lambda: _open_to_people(record)
+    yield "JupyterLab", lambda: _lab(settings)
     yield "node", lambda: str(proxy.node())
     for each in unscoped_list(record):
         yield f"cache of {each.organization}", lambda slug=each.organization: _compare(settings, slug)  # type: ignore[misc]
@@ -67,6 +68,11 @@ def _server(record: Record) -> str:
     with record.unscoped_reader() as connection:
         row = connection.execute("select current_setting('server_version')").fetchone()
     return f"PostgreSQL {row[0] if row else '?'}"
+
+
+def _lab(settings: Settings) -> str:
+    reason = lab.refusal(settings)
+    return Doubt(f"off. {reason}") if reason else f"for leads and admins, each at a host name below {lab.host(settings)}"
 
 
 def _open_to_people(record: Record) -> str:

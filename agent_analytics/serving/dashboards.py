@@ -7,7 +7,6 @@ templates are never served, and whoever asks for a kernel must own it.
 import asyncio
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -15,13 +14,12 @@ from typing import Any
 
 import nbformat
 from jupyter_core.utils import run_sync
-from jupyter_server.auth.decorator import allow_unauthenticated
 from jupyter_server.base.handlers import JupyterHandler
 from markupsafe import Markup
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from tornado.ioloop import IOLoop, PeriodicCallback
 from tornado.log import app_log
-from tornado.web import HTTPError, authenticated
+from tornado.web import authenticated
 from traitlets import Any as AnyTrait
 from traitlets.config import Config
 from voila.app import Voila
@@ -29,6 +27,7 @@ from voila.notebook_renderer import NotebookRenderer
 
 from agent_analytics import keys
 from agent_analytics.serving import hub_identity, kernels, rhythm
+from agent_analytics.serving.doors import PAGES, Lead, Nothing, OwnLab, Served, refuse
 from agent_analytics.serving.hub_identity import SERVICE, HubIdentity
 from agent_analytics.serving.kernels import Busy, Kernels, Owner
 from agent_analytics.serving.replies import HEADERS, PREFIX, SECURE, TEMPLATES, File, Reply, log_request, rendered, site
@@ -41,29 +40,6 @@ RENEW_SECONDS = rhythm.SWEEP_EVERY
 BODY_BYTES = 1_000_000
 UNSEEN = ("_esm", "_css")
 _KERNEL_ID = r"(?P<kernel_id>[0-9a-f-]{36})"
-
-
-@dataclass(frozen=True)
-class Served:
-    """A page: its notebook, and whose it is."""
-
-    notebook: str
-    title: str
-    roles: frozenset[str]
-
-
-PAGES = {"organization": Served("organization.ipynb", "Organization", frozenset({"ORG_ADMIN"}))}
-
-
-class Lead(Reply, JupyterHandler):
-    """Leads each role to its own page."""
-
-    @authenticated
-    def get(self) -> None:
-        for name, page in PAGES.items():
-            if self.owner and self.owner.principal.role in page.roles:
-                return self.redirect(PREFIX + name)
-        return refuse(self, next(iter(PAGES.values())))
 
 
 class OwnNotebook(NotebookRenderer):
@@ -173,25 +149,12 @@ def _page_state(renderer: NotebookRenderer, token: str, kernel_id: str, painted:
     return {"kernel": kernel_id, "token": token, "states": states}
 
 
-def refuse(handler: Reply, page: Served) -> None:
-    """Who they are, why not, and how to go on."""
-    handler.tell(403, "refused", title=page.title)
-
-
 async def note_error(cell: Any, execute_reply: dict[str, Any], **_: Any) -> None:
     """A cell failed: why goes to the log, where goes to the page. Panels that failed tell it themselves."""
     content = execute_reply["content"]
     if content["ename"] != "PanelFailed":
         cell.metadata["reference"] = reference = secrets.token_hex(4)
         app_log.error("A cell failed, reference %s: %s", reference, "\n".join(content["traceback"]))
-
-
-class Nothing(Reply, JupyterHandler):
-    """Every other address."""
-
-    @allow_unauthenticated
-    def get(self, *_: str) -> None:
-        raise HTTPError(404)
 
 
 class Dashboards(Voila):
@@ -243,6 +206,7 @@ class Dashboards(Voila):
         return [
             *self.identity_provider.get_handlers(),
             (PREFIX, Lead),
+            (f"{PREFIX}lab", OwnLab),
             (f"{PREFIX}({'|'.join(PAGES)})", Page),
             (f"{PREFIX}api/kernels/{_KERNEL_ID}", Kernel),
             (f"{PREFIX}api/kernels/{_KERNEL_ID}/channels", Socket),

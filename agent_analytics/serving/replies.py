@@ -12,7 +12,7 @@ from tornado.log import access_log, app_log
 from tornado.web import HTTPError, RequestHandler
 
 from agent_analytics.scope import Principal, scope_of
-from agent_analytics.serving import rhythm
+from agent_analytics.serving import lab, rhythm
 from agent_analytics.serving.kernels import Kernels, Owner
 from agent_analytics.widgets import assets
 
@@ -153,7 +153,9 @@ def site(owner: Owner | None, now: datetime) -> dict[str, Any]:
     """What the frame around every page shows and links to."""
     files = {name: f"{PREFIX}static/{hashed}" for name, hashed in assets.manifest().items()}
     notice = rhythm.notice(owner.verified_at, owner.valid_until, now) if owner else ""
-    return {"base": PREFIX, "files": files, "notice": notice, "person": person(owner.principal) if owner else None}
+    has_lab = owner is not None and owner.principal.role in lab.ROLES
+    links = {"base": PREFIX, "lab": f"{PREFIX}lab" if has_lab else None}
+    return links | {"files": files, "notice": notice, "person": person(owner.principal) if owner else None}
 
 
 def person(principal: Principal) -> dict[str, str]:

@@ -27,6 +27,7 @@ ADDRESSES = [
     "oauth_callback",
     "oauth_callback?code=x&state=y",
     "logout",
+    "lab",
     KERNEL,
     f"{KERNEL}/channels",
     "static/nothing.js",
