@@ -72,7 +72,7 @@ def _server(record: Record) -> str:
 
 def _lab(settings: Settings) -> str:
     reason = lab.refusal(settings)
-    return Doubt(f"off. {reason}") if reason else f"for leads and admins, each at a host name below {lab.host(settings)}"
+    return Doubt(f"off. {reason}") if reason else f"for leads and admins, at host names below {lab.host(settings)}"
 
 
 def _open_to_people(record: Record) -> str:

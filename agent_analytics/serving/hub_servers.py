@@ -15,11 +15,14 @@ from jupyterhub.user import User
 from traitlets import Any as AnyTrait
 from traitlets.config import Config
 
+from agent_analytics import audit
 from agent_analytics.client import API_URL, TOKEN_FILE
+from agent_analytics.errors import Forbidden, RecordUnavailable
 from agent_analytics.scope import Principal
 from agent_analytics.serving import accounts, lab, lab_homes, logins, postgres, rhythm, tokens
 from agent_analytics.settings import Settings
 from agent_analytics.sql import SQL_FILE
+from agent_analytics.store import Record
 
 GROUP = "jupyterlab"
 MOST_SERVERS = 20
@@ -71,6 +74,14 @@ class Hosts:
         return f"{name}.{self.main}" if kind == "user" else self.main
 
 
+class NoServer(Exception):
+    """Why no server starts, as the hub's page tells it."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.jupyterhub_message = reason
+
+
 class OwnServer(LocalProcessSpawner):
     """A server under an account that is the person's alone, in a home that is closed to all others.
 
@@ -84,9 +95,11 @@ class OwnServer(LocalProcessSpawner):
     async def start(self) -> Any:
         reason = lab.refusal(self.settings)
         if reason:
-            raise PermissionError(reason)
+            raise NoServer(reason)
+        if rhythm.is_stale(_verified_at(self.user.user_info), datetime.now(UTC)):
+            raise NoServer("Your rights could not be checked just now, and a new server wants them checked. Try later.")
         self.principal = _principal(self.user.user_info)
-        await self._give_passes()
+        await to_thread(self._give_passes)
         home = self.home
         silent = dict.fromkeys(("stdin", "stdout", "stderr"), DEVNULL)
         self.popen_kwargs = accounts.identity(lab_homes.account_of(home)) | silent | {"cwd": home}
@@ -100,21 +113,33 @@ class OwnServer(LocalProcessSpawner):
         if login:
             await to_thread(logins.end, self._record, login)
 
-    async def renew(self, now: datetime, verified_at: datetime) -> None:
-        """Let the passes of a running server last a little longer. Raises Forbidden where the login has ended."""
+    def renew(self, now: datetime, verified_at: datetime) -> None:
+        """Let the passes of a running server last a little longer. Raises RecordUnavailable."""
         principal = Principal.from_json(self.principal)
+        self._give_token(principal, now, verified_at)
+        try:
+            logins.renew(self._record, self.login, principal, now, rhythm.TOKEN)
+        except Forbidden:
+            # The rights are the same, so its time was over: PostgreSQL was away.
+            self._give_login(principal, now, rhythm.TOKEN)
+
+    def _give_passes(self) -> None:
+        now, principal = datetime.now(UTC), Principal.from_json(self.principal)
+        self._give_login(principal, now, rhythm.TOKEN + SECONDS_TO_START)
+        self._give_token(principal, now, now)
+
+    def _give_token(self, principal: Principal, now: datetime, verified_at: datetime) -> None:
         token = tokens.issue(self.settings.home, principal, now, verified_at=verified_at)
         lab_homes.give_pass(self.settings, self.user.name, TOKEN, token)
-        await to_thread(logins.renew, self._record, self.login, principal, now, rhythm.TOKEN)
 
-    async def _give_passes(self) -> None:
-        now, principal = datetime.now(UTC), Principal.from_json(self.principal)
-        login = await to_thread(
-            logins.issue, self._record, principal, now, rhythm.TOKEN + SECONDS_TO_START, self.settings.sql_seconds
-        )
+    def _give_login(self, principal: Principal, now: datetime, seconds: int) -> None:
+        """What a person does by SQL is in no audit; that they have a login is."""
+        login = logins.issue(self._record, principal, now, seconds, self.settings.sql_seconds)
         self.login = login.name
+        with Record(self._record, self.settings.home) as record:
+            actor = audit.Actor.of(principal, "sql")
+            audit.write(record, audit.Event("sql.login", actor, principal.organization, login.name))
         lab_homes.give_pass(self.settings, self.user.name, LOGIN, login.url(self.settings))
-        await self.renew(now, now)
 
     @property
     def _record(self) -> str:
@@ -163,14 +188,21 @@ async def _check(app: JupyterHub, user: User) -> None:
         model = await app.authenticator.refresh_user(user, None)
         info = model["user_info"] if isinstance(model, dict) else user.user_info
         if model and _principal(info) == user.spawner.principal:
-            return await user.spawner.renew(datetime.now(UTC), datetime.fromtimestamp(info["verified_at"], UTC))
+            return await to_thread(user.spawner.renew, datetime.now(UTC), _verified_at(info))
         app.log.warning("The server of %s ends: its rights are no longer those it was started with.", user.name)
+    except RecordUnavailable as error:
+        app.log.warning("The database login of %s could not be renewed. %s", user.name, error)
+        return None
     except Exception:
         app.log.exception("The server of %s ends: it could not be checked", user.name)
     # Not waited for: others' passes must be renewed meanwhile.
     ending = create_task(user.stop(user.spawner.name))
     _ending.add(ending)
     ending.add_done_callback(_ending.discard)
+
+
+def _verified_at(user_info: dict[str, Any] | None) -> datetime:
+    return datetime.fromtimestamp((user_info or {}).get("verified_at", 0), UTC)
 
 
 def _principal(user_info: dict[str, Any] | None) -> Any:
