@@ -109,12 +109,11 @@ def _prepare_record(settings: Settings, demo: bool) -> None:
 
 
 def _seed(settings: Settings) -> None:
-    """Demo data up to now: all of them at first, later what is missing since the demo last ran; then published."""
+    """Demo data up to now: all of them at first, later what is missing since the demo last ran."""
     from tqdm import tqdm
 
     from agent_analytics.demo import data
     from agent_analytics.organizations import unscoped_list
-    from agent_analytics.privacy import publish
     from agent_analytics.serving import postgres
     from agent_analytics.store import Record
 
@@ -126,7 +125,6 @@ def _seed(settings: Settings) -> None:
             print("Making the demo's data, this once.", flush=True)
         with tqdm(desc="Demo data", unit=" runs", disable=None, leave=False) as bar:
             data.seed(settings, record, datetime.now(UTC), advance)
-        publish(record, datetime.now(UTC))
 
 
 def _apart(check: Callable[[], None], work: Callable[..., None], *arguments: object) -> None:

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
+from threading import Thread
 from typing import NoReturn
 
 from agent_analytics.demo import data
@@ -13,11 +14,13 @@ from agent_analytics.demo.data import Run
 from agent_analytics.demo.lives import Life, as_of, underway
 from agent_analytics.demo.schedule import PULSE, Schedule
 from agent_analytics.errors import RecordUnavailable
+from agent_analytics.privacy import publish
 from agent_analytics.serving import postgres
 from agent_analytics.settings import Settings
 from agent_analytics.store import Record
 
 PAUSE = 4.0
+SECONDS_BETWEEN_PUBLICATIONS = 3600
 # Somebody has just started the demo and looks at it: for an hour a few more runs start, at night too.
 # Not for longer, or a demo that is left running would tell of a boom that began when it was started.
 LIVELY = 3_600_000
@@ -97,6 +100,7 @@ def main(settings: Settings) -> NoReturn:
         record.wait(60)
         started = _now()
         data.seed(settings, record, started)
+        Thread(target=_publish, args=(record,), name="publisher", daemon=True).start()
         trickle = Trickle(data.schedules(settings, record, started), data.milliseconds(started))
         while True:
             time.sleep(PAUSE)
@@ -108,6 +112,16 @@ def _step(trickle: Trickle, record: Record) -> None:
         trickle.step(record, data.milliseconds(_now()))
     except RecordUnavailable as error:
         _log.warning("%s Trying again.", error)
+
+
+def _publish(record: Record) -> NoReturn:
+    """What a schedule does elsewhere; the demo's start shall not wait for it."""
+    while True:
+        try:
+            publish(record, _now())
+        except RecordUnavailable as error:
+            _log.warning("%s Nothing was published.", error)
+        time.sleep(SECONDS_BETWEEN_PUBLICATIONS)
 
 
 def _now() -> datetime:

@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from agent_analytics.demo import data
+from agent_analytics.demo import data, trickle
 from agent_analytics.demo.people import ORGANIZATIONS
 from agent_analytics.demo.schedule import Schedule
 from agent_analytics.demo.trickle import Trickle
@@ -157,6 +157,27 @@ def test_an_operators_time_zone_stays(record: Record, settings: Settings) -> Non
     set_organization(record, "acme", timezone="Asia/Tokyo")
     data.seed(settings, record, NOW)
     assert record.zone("acme") == "Asia/Tokyo"
+
+
+def test_it_publishes_at_its_start_and_each_hour_whatever_happens_to_the_record(
+    record: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+
+    def publish(*told: Any) -> None:
+        asked.append(told[0])
+        raise RecordUnavailable("PostgreSQL does not answer.")
+
+    def sleep(seconds: float) -> None:
+        asked.append(seconds)
+        if len(asked) == 4:
+            raise SystemExit
+
+    monkeypatch.setattr(trickle, "publish", publish)
+    monkeypatch.setattr(trickle.time, "sleep", sleep)
+    with pytest.raises(SystemExit):
+        trickle._publish(record)
+    assert asked == [record, 3600, record, 3600]
 
 
 @pytest.fixture
