@@ -27,7 +27,8 @@ def swept(home: Path, still: Still, *owners: Owner) -> tuple[Kernels, dict[str, 
         kernels.furnish_for(Settings(home=home), ended.append)
         reserved = {owner.name: kernels.reserve(owner) for owner in owners}
         for kernel_id in reserved.values():
-            kernels._furnish(kernel_id, NOW)
+            kernels._given[kernel_id] = None
+            kernels._furnish(kernel_id, None, NOW)
         await kernels.renew(still, NOW + timedelta(seconds=10))
         return kernels, reserved
 
@@ -68,8 +69,8 @@ def test_the_renewed_token_says_when_the_person_was_verified(tmp_path: Path) -> 
     async def still(owner: Owner, now: datetime) -> Owner | None:
         return replace(owner, verified_at=verified)
 
-    _, reserved, _ = swept(tmp_path, still, OTHER)
-    token = (tmp_path / "kernels" / reserved["other"] / TOKEN).read_text()
+    kernels, reserved, _ = swept(tmp_path, still, OTHER)
+    token = (kernels._homes / reserved["other"] / TOKEN).read_text()
     vouched = tokens.verify(tmp_path, token, NOW + timedelta(seconds=34))
     assert (vouched.principal, vouched.verified_at) == (STRANGER, verified)
 

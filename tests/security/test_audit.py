@@ -93,7 +93,7 @@ def test_every_export_stands_in_the_audit_with_its_question(
     assert world.request("member", method, path, **sent).status_code == 200
     event = newest(world)
     assert (event["action"], event["actor"], event["role"]) == (action, "zq-ada-user", "MEMBER")
-    assert event["details"]["reason"] == "You see your own runs."
+    assert event["details"]["reason"] == "You see your own runs because you are a member of acme."
     asked = {"measures": ["runs"], "last": "7d", "where": {"user": ["zq-ada-user"]}}
     assert event["details"]["queries"] == [BY_USER if "view" in str(sent) or method == "POST" else asked]
 
