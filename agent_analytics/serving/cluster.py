@@ -28,6 +28,12 @@ _INITDB = (
     "--locale-provider=builtin",
     "--builtin-locale=C.UTF-8",
 )
+# People who write SQL have no business in the databases that a new cluster comes with.
+_FIRST_STATEMENTS = (
+    f"create database {DATABASE}",
+    "revoke connect on database postgres from public",
+    "revoke connect on database template1 from public",
+)
 _OPTIONS = {
     "listen_addresses": "",
     "port": "5432",
@@ -127,7 +133,7 @@ def _create(data: Path, password: str, account: pwd.struct_passwd) -> None:
     finally:
         word.unlink()
     single = [_program("postgres"), "--single", "-D", str(draft), "-c", "log_checkpoints=off", "postgres"]
-    _call(single, account, f"create database {DATABASE};\n")
+    _call(single, account, "".join(f"{statement};\n" for statement in _FIRST_STATEMENTS))
     draft.rename(data)
 
 

@@ -55,6 +55,7 @@ def configure(c: Config, settings: Settings) -> None:
     c.JupyterHub.subdomain_host = settings.origin
     c.JupyterHub.subdomain_hook = Hosts(lab.host(settings))
     c.JupyterHub.active_server_limit = MOST_SERVERS
+    c.JupyterHub.shutdown_on_logout = True
     c.Authenticator.refresh_pre_spawn = True
     c.Spawner.cmd = [sys.executable, "-I", "-m", "agent_analytics.serving.lab_start"]
     c.Spawner.default_url = "/lab"
