@@ -59,6 +59,14 @@ POST /v1/query <user of foreign>                            -      401  422    4
 POST /v1/query <agent_type of other>                        -      401  422    422  200   200   422    200
 POST /v1/query <model of foreign>                           -      401  422    422  422   422   200    200
 POST /v1/query <organization of foreign>                    -      401  422    422  422   422   200    200
+POST /v1/query <anonymous total>                            -      401  200    200  200   200   200    403
+POST /v1/query <anonymous by user>                          -      401  403    403  403   403   403    403
+POST /v1/query <anonymous user of mate>                     -      401  403    403  403   403   403    403
+
+GET /v1/rank?team=zq-Search-team                            -      401  200    200  200   403   403    403
+GET /v1/rank?team=zq-Payments-team                          -      401  403    403  200   403   403    403
+GET /v1/rank?team=nowhere                                   -      401  403    403  403   403   403    403
+GET /v1/rank                                                -      401  422    422  422   422   422    422
 
 GET /v1/export/runs.csv                                     all    401  200    200  200   200   200    200
 GET /v1/export/runs.csv?where=<team of other>               -      401  422    422  200   200   422    200

@@ -96,8 +96,11 @@ def query(request: Request, asked: Asked, asking: Asking) -> Response:
     )
 
 
+Team = Annotated[str, Parameter(max_length=200, description="A team that the bearer is in, or has runs in.")]
+
+
 @router.get("/v1/rank", summary="Rank in a team", tags=["query"], **returns(model=Ranked))
-def rank(request: Request, asking: Asking, team: Annotated[str, Parameter(max_length=200)]) -> Response:
+def rank(request: Request, asking: Asking, team: Team) -> Response:
     """The bearer's place in a team, by this month's runs."""
     now = datetime.now(UTC)
     found = request.app.state.engines.ask(lambda engine: ranking.rank(engine, asking, team, now))
