@@ -68,7 +68,7 @@ def stop(demo: Demo) -> int:
 def free_ports(count: int) -> int:
     """The first of so many neighbouring ports that nobody listens on."""
     while True:
-        first = random.randrange(20000, 60000)
+        first = random.randrange(20000, 32000)
         if all(_free(first + offset) for offset in range(count)):
             return first
 

@@ -1,5 +1,6 @@
 """A running installation to sign in to: the demo's provider, the real proxy, the real hub, and a small service."""
 
+import random
 import socket
 import subprocess
 import sys
@@ -230,8 +231,8 @@ def wait_until(holds: Callable[[], bool], log: Path, seconds: float = 60) -> Non
 
 
 def free_ports(count: int) -> int:
-    """The first of some ports in a row that nobody uses."""
-    for first in range(42000, 60000, count):
+    """The first of some ports in a row that nobody uses, below those that outgoing connections get."""
+    for first in random.sample(range(12000, 19000, count), 100):
         with ExitStack() as stack:
             try:
                 for port in range(first, first + count):
