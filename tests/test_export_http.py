@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import threading
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ import pytest
 from agent_analytics.scope import Principal
 from agent_analytics.serving import tokens
 from agent_analytics.serving.api import exports
+from agent_analytics.serving.api.places import Places
 from agent_analytics.settings import Settings
 from agent_analytics.store import SNAPSHOT, Record
 from given import a_run, ingest
@@ -174,12 +174,14 @@ def test_a_file_that_is_cut_does_not_look_whole(api: Api, long: None, settings: 
             list(blocks)
 
 
-def test_no_more_than_a_few_read_the_record_at_length(
-    api: Api, long: None, settings: Settings, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("places", "other"), [(Places(of_one=1), 200), (Places(in_all=1), 503)])
+def test_no_more_than_a_few_read_the_record_at_length_and_one_person_keeps_no_other_out(
+    api: Api, long: None, settings: Settings, monkeypatch: pytest.MonkeyPatch, places: Places, other: int
 ) -> None:
-    monkeypatch.setattr(exports, "_places", threading.BoundedSemaphore(1))
+    monkeypatch.setattr(exports, "places", places)
     with api.client() as client, client.stream("GET", "/export/runs.csv", params=MARCH):
         refused = api.get("runs.csv", **MARCH)
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "30")
+        assert api.get("runs.csv", Principal("ORG_ADMIN", "globex", "eve"), **MARCH).status_code == other
     wait_for(lambda: snapshots(settings) == [])
     assert api.get("runs.manifest.json", **MARCH).status_code == 200

@@ -16,7 +16,7 @@ from agent_analytics.compile import Row
 from agent_analytics.scope import Principal
 from agent_analytics.serving.api.bearer import Asking
 from agent_analytics.serving.api.document import Events, returns
-from agent_analytics.serving.api.exports import CSV, HEADERS, Stream, place
+from agent_analytics.serving.api.exports import CSV, HEADERS, Stream, places
 from agent_analytics.serving.api.parameters import Known
 from agent_analytics.serving.api.recording import seen
 
@@ -63,7 +63,7 @@ def events_csv(request: Request, asking: Asking, asked: Which) -> Response:
 def _lines(request: Request, asking: Principal, whose: str | None, asked: Asked) -> Generator[bytes, None, None]:
     record = request.app.state.engines.record
     filters = {name: _plain(value) for name, value in vars(asked).items() if value is not None}
-    with place():
+    with places.take(asking):
         seen(request, asking, whose, "export.audit", None, {"where": filters})
         yield from _in_blocks(audit.every(record, whose, asked))
 

@@ -1,8 +1,6 @@
 """Files for download: the runs behind an answer, one answer, or a page's panels, within the bearer's scope."""
 
-import threading
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator
 from datetime import UTC, datetime
 from functools import partial
 from itertools import chain
@@ -15,7 +13,6 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.concurrency import run_in_threadpool
-from starlette.exceptions import HTTPException
 from starlette.types import Receive, Send
 from starlette.types import Scope as Connected
 
@@ -24,14 +21,14 @@ from agent_analytics.answer import Answer, encode
 from agent_analytics.errors import QueryError
 from agent_analytics.output import as_csv
 from agent_analytics.query import Query
-from agent_analytics.scope import Principal, Scope, scope_of
+from agent_analytics.scope import Principal, scope_of
 from agent_analytics.serving.api.bearer import Asking
 from agent_analytics.serving.api.document import Manifest, returns
 from agent_analytics.serving.api.parameters import Filtered, Known, from_json
+from agent_analytics.serving.api.places import Places
 from agent_analytics.serving.api.recording import exported
 from agent_analytics.store import Record
 
-MOST_AT_ONCE = 8
 MOST_PANELS = 50
 LONGEST = 50_000
 CSV = "text/csv"
@@ -39,7 +36,7 @@ ARROW = "application/vnd.apache.arrow.stream"
 PARQUET = "application/vnd.apache.parquet"
 ZIP = "application/zip"
 HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
-_places = threading.BoundedSemaphore(MOST_AT_ONCE)
+places = Places()
 router = APIRouter(prefix="/v1/export", tags=["export"], dependencies=[Known])
 
 
@@ -150,29 +147,18 @@ def _runs(request: Request, asking: Principal, asked: Query, kind: str, media_ty
     scope, engines = scope_of(asking), request.app.state.engines
     (found,) = engines.answers([asked], scope, datetime.now(UTC))
     blocks = _copied(
-        engines.record, found, scope, kind, partial(exported, request, asking, scope, "export.runs", [asked])
+        engines.record, found, asking, kind, partial(exported, request, asking, scope, "export.runs", [asked])
     )
     return Stream(blocks, export.name_of(found, scope, kind), media_type)
 
 
 def _copied(
-    record: Record, found: Answer, scope: Scope, kind: str, write_down: Callable[[], None]
+    record: Record, found: Answer, asking: Principal, kind: str, write_down: Callable[[], None]
 ) -> Generator[bytes, None, None]:
-    with place(), record.snapshot(scope.organization) as connection:
+    scope = scope_of(asking)
+    with places.take(asking), record.snapshot(scope.organization) as connection:
         write_down()
         yield from export.RUN_FORMATS[kind](found, scope, connection)
-
-
-@contextmanager
-def place() -> Iterator[None]:
-    """One of the few that may read the record at length; a slow reader keeps a snapshot open for as long."""
-    if not _places.acquire(blocking=False):
-        detail = f"{MOST_AT_ONCE} exports are being made already. Try again when one has ended."
-        raise HTTPException(503, detail, {"retry-after": "30"})
-    try:
-        yield
-    finally:
-        _places.release()
 
 
 def _page(request: Request, asking: Principal, view: View) -> Response:
