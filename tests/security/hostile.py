@@ -16,7 +16,9 @@ RUN = """async ([base, code]) => {
       const message = JSON.parse(data);
       if (message.msg_type === "stream") said += message.content.text;
       if (message.msg_type === "error") said += message.content.traceback.join("\\n");
-      if (message.msg_type === "execute_reply") done(said);
+      // Idle comes after all that was said; the reply comes by another channel, and may be there before.
+      const { msg_type, content, parent_header } = message;
+      if (msg_type === "status" && content.execution_state === "idle" && parent_header.msg_id === "1") done(said);
     };
   });
 }"""

@@ -36,6 +36,7 @@ def test_ten_thousand_random_messages_yield_nothing(house: House, opened: Opened
         "comm_info_reply",
         "comm_msg",
         "comm_close",
+        "notice",
         "closed",
     }
     assert opened.ask("GET") == 200

@@ -54,9 +54,8 @@ def installation() -> Iterator[Installation]:
             postgres.migrate(Settings(home=home))
             with Record(url, home) as record:
                 ingest(record, map(a_run_of, RUNS))
-            stack.enter_context(
-                running(sys.executable, "-c", API, home, installation.settings.port, url, log=home / "api.log")
-            )
+            api = (sys.executable, "-c", API, home, installation.settings.port)
+            stack.enter_context(running(*api, log=home / "api.log", env={**os.environ, "DATABASE": url}))
             stack.enter_context(installation.running())
             yield installation
             assert left_behind.told(home) == []
