@@ -186,7 +186,7 @@ def _configure_sign_in(c: Config, settings: Settings) -> None:
     c.Authenticator.auth_refresh_age = SECONDS_BETWEEN_CHECKS
     c.Authenticator.auth_refresh_strict = True
     c.JupyterHub.oauth_require_pkce = True
-    c.JupyterHub.cookie_host_prefix_enabled = settings.origin.startswith("https://")
+    c.JupyterHub.cookie_host_prefix_enabled = settings.is_https
 
 
 def _configure_rights(c: Config, settings: Settings) -> None:

@@ -83,7 +83,7 @@ def configure(c: Config, settings: Settings) -> None:
     c.HubOAuth.base_url, c.HubOAuth.hub_prefix = PREFIX, "/hub/"
     c.HubOAuth.oauth_client_id = f"service-{SERVICE}"
     c.HubOAuth.oauth_redirect_uri = f"{settings.origin}{PREFIX}oauth_callback"
-    c.HubOAuth.cookie_host_prefix_enabled = settings.origin.startswith("https://")
+    c.HubOAuth.cookie_host_prefix_enabled = settings.is_https
     c.HubOAuth.access_scopes = {f"access:services!service={SERVICE}"}
     c.HubOAuth.cache_max_age = rhythm.REMEMBER
     c.HubOAuth.cookie_options = cookies(settings)

@@ -42,7 +42,7 @@ def configure(c: Config, settings: Settings) -> None:
     c.JupyterHub.template_vars = {"our_files": files}
     # No `domain`: the hub's cookies are for its own host, not for those of people's servers below it.
     cookies = {"cookie_options": {"samesite": "Lax"}, "domain": ""}
-    safe = {"Strict-Transport-Security": "max-age=31536000"} if settings.origin.startswith("https://") else {}
+    safe = {"Strict-Transport-Security": "max-age=31536000"} if settings.is_https else {}
     c.JupyterHub.tornado_settings = cookies | {"headers": HEADERS | safe}
 
 
@@ -96,7 +96,7 @@ class SignIn(_Page):
             expires_days=DAYS_TO_SIGN_IN,
             httponly=True,
             samesite="Lax",
-            secure=self.authenticator.settings.origin.startswith("https://"),
+            secure=self.authenticator.settings.is_https,
             path=_callback_path(self),
         )
         self.redirect(url)

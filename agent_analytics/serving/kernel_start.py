@@ -15,11 +15,13 @@ PROCESSES = 512
 _NO_NEW_PRIVILEGES = 38
 
 
-def confine(own_account: bool) -> None:
+def confine(own_account: bool, memory: int | None = MEMORY_BYTES) -> None:
     """For good: no privileges by another program, no dumps, so much memory; of an own account so many processes."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0)
-    limits = {resource.RLIMIT_CORE: 0, resource.RLIMIT_DATA: MEMORY_BYTES}
+    limits = {resource.RLIMIT_CORE: 0}
+    if memory is not None:
+        limits[resource.RLIMIT_DATA] = memory
     if own_account:
         limits[resource.RLIMIT_NPROC] = PROCESSES
     for limit, most in limits.items():

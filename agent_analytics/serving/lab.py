@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from agent_analytics.settings import Settings
 
-ROLES = frozenset({"TEAM_LEAD", "ORG_ADMIN"})
+ROLES = ("ORG_ADMIN", "TEAM_LEAD")
 
 
 def refusal(settings: Settings) -> str | None:

@@ -1,13 +1,11 @@
 """What a person's own server runs: JupyterLab for JupyterHub, which can gain no rights beyond its account's."""
 
-import ctypes
 import os
-import resource
 import sys
 
-PROCESSES = 512
+from agent_analytics.serving.kernel_start import confine
+
 IDLE_SECONDS = 4 * 3600
-_NO_NEW_PRIVILEGES = 38
 OPTIONS = (
     "--HubOAuth.cache_max_age=10",
     f"--ServerApp.shutdown_no_activity_timeout={IDLE_SECONDS}",
@@ -18,13 +16,6 @@ OPTIONS = (
 )
 
 
-def confine() -> None:
-    """No program that it starts gets more rights; few processes, and no image of its memory on disk."""
-    ctypes.CDLL(None, use_errno=True).prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0)
-    resource.setrlimit(resource.RLIMIT_NPROC, (PROCESSES, PROCESSES))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
 def log_at_home() -> None:
     """What a server says is the person's own: in the hub's log it could pass for the hub's words."""
     log = os.open("server.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -33,7 +24,7 @@ def log_at_home() -> None:
 
 
 if __name__ == "__main__":
-    confine()
+    confine(own_account=True, memory=None)
     log_at_home()
     sys.argv += OPTIONS
     from jupyterhub.singleuser.app import main

@@ -21,12 +21,11 @@ from psycopg.conninfo import conninfo_to_dict
 from agent_analytics.errors import Forbidden, RecordUnavailable
 from agent_analytics.migrations import verifier
 from agent_analytics.scope import Principal
-from agent_analytics.serving import cluster, postgres
+from agent_analytics.serving import cluster, lab, postgres
 from agent_analytics.settings import SQL_SECONDS, Settings
 from agent_analytics.sql import ENDED
 
 PEOPLE = "agent_analytics_people"
-ROLES = ("ORG_ADMIN", "TEAM_LEAD")
 MOST_CONNECTIONS = 5
 MOST_TEMPORARY = "1GB"
 NAME = re.compile(r"aa_[0-9a-f]{16}")
@@ -60,8 +59,8 @@ def issue(url: str, principal: Principal, now: datetime, seconds: float, limit: 
     `url` is an account that may create roles; `limit` is the courtesy timeout of a statement, in seconds.
     Raises Forbidden for a role that has none, RecordUnavailable where PostgreSQL does not answer or refuses.
     """
-    if principal.role not in ROLES:
-        raise Forbidden(f"SQL is for {' and '.join(ROLES)}; {principal.role} asks by session.answer(...).")
+    if principal.role not in lab.ROLES:
+        raise Forbidden(f"SQL is for {' and '.join(lab.ROLES)}; {principal.role} asks by session.answer(...).")
     login = Login(f"aa_{secrets.token_hex(8)}", secrets.token_urlsafe(32), now + timedelta(seconds=seconds))
     with _admin(url) as connection, connection.transaction():
         _create(connection, login, limit)
