@@ -29,12 +29,10 @@ ACTIONS = {
     "export.audit": "The audit itself was taken away.",
     "organization.changed": "An organization was created, or its name or time zone set.",
     "sql.login": "A person was given a database login of their own.",
-    "login": "Somebody signed in.",
 }
 VIAS = {
     "api": "A signed-in person, through the API.",
     "sql": "A signed-in person, for SQL of their own.",
-    "page": "A signed-in person, on a page.",
     "command": "An account of the operating system, by a command.",
     "system": "The installation itself.",
 }

@@ -17,13 +17,12 @@ from typing import Any
 
 import httpx2
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-CHROMIUM = next((path for path in ("/usr/bin/chromium", "/usr/bin/chromium-browser") if Path(path).exists()), None)
-QUIET = ("--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")
-QUIET += ("--disable-component-update", "--disable-sync", *(("--no-sandbox",) if os.geteuid() == 0 else ()))
+from chromium import chromium
+
 CARDS = ("runs", "total_tokens", "cost")
 
 
@@ -88,11 +87,8 @@ def demo(scratch: Path) -> Iterator[Demo]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    assert CHROMIUM, "No Chromium: apt-get install chromium"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 def sign_in(browser: Browser, demo: Demo, persona: str, path: str = "organization") -> Page:

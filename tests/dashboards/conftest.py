@@ -1,6 +1,5 @@
 """One house for all tests of the pages, and a browser to look at it."""
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,17 +8,15 @@ from pathlib import Path
 
 import pytest
 from dashboards.house import House, free_ports
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page
 
 from agent_analytics.organizations import set_organization
 from agent_analytics.serving import postgres
 from agent_analytics.settings import Settings
 from agent_analytics.store import Record
+from chromium import chromium
 from given import a_run, ingest
 
-CHROMIUM = next((path for path in ("/usr/bin/chromium", "/usr/bin/chromium-browser") if Path(path).exists()), None)
-QUIET = ("--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")
-QUIET += ("--disable-component-update", "--disable-sync", *(("--no-sandbox",) if os.geteuid() == 0 else ()))
 WATCH = """
 window.violations = [];
 document.addEventListener("securitypolicyviolation", ({ effectiveDirective, blockedURI }) =>
@@ -89,11 +86,8 @@ def _acme(number: int, now: datetime) -> dict[str, object]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    assert CHROMIUM, "No Chromium: apt-get install chromium"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

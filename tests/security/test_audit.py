@@ -221,15 +221,15 @@ def test_an_event_of_an_unknown_kind_is_a_mistake_of_ours(record: Record) -> Non
     with pytest.raises(ValueError, match="declare them in ACTIONS"):
         Event("run.seen", SYSTEM, "acme")
     with pytest.raises(RecordUnavailable, match="cannot be written"):
-        audit.write(record, Event("login", Actor("a\0", None, "api"), "acme"))
+        audit.write(record, Event("sql.login", Actor("a\0", None, "api"), "acme"))
 
 
 def test_several_events_are_written_or_none(record: Record) -> None:
-    good, bad = Event("login", SYSTEM, "acme"), Event("login", Actor("\0", None, "api"), "globex")
+    good, bad = Event("sql.login", SYSTEM, "acme"), Event("sql.login", Actor("\0", None, "api"), "globex")
     with pytest.raises(RecordUnavailable):
         audit.write(record, good, bad)
     assert list(audit.every(record, None, Asked())) == []
-    audit.write(record, good, Event("login", SYSTEM, None))
+    audit.write(record, good, Event("sql.login", SYSTEM, None))
     assert [row[1] for row in audit.every(record, "acme", Asked())] == ["acme"]
     assert {row[1] for row in audit.every(record, None, Asked())} == {"acme", None}
 

@@ -19,7 +19,6 @@ import pytest
 from dashboards.house import API
 from identity.installation import Installation, running
 from playwright.sync_api import Browser, Page
-from security.chromium import chromium
 from security.hostile import ASKED, ATTACK, INSIDE, OPEN_SOCKET, RUN, SETTINGS_FILE
 
 import left_behind
@@ -31,6 +30,7 @@ from agent_analytics.serving import accounts, lab, lab_homes, postgres, rhythm
 from agent_analytics.serving.hub import hub_name
 from agent_analytics.settings import Settings
 from agent_analytics.store import Record
+from chromium import chromium
 from given import a_run, ingest
 
 PEOPLE = {persona.key: persona for persona in PERSONAS}

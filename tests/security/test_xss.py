@@ -10,7 +10,6 @@ import pytest
 from dashboards.conftest import marked
 from dashboards.house import House, answers, free_ports, wait_for
 from playwright.sync_api import Browser, Page, Request
-from security.chromium import chromium
 from security.payloads import OWN, listed
 
 from agent_analytics.ingest import from_dicts
@@ -20,6 +19,7 @@ from agent_analytics.scope import Principal
 from agent_analytics.serving import postgres
 from agent_analytics.settings import Settings
 from agent_analytics.store import Record
+from chromium import chromium
 from given import a_run
 
 A_PAGE = 20

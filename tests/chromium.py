@@ -1,4 +1,4 @@
-"""A real browser for the security tests."""
+"""A real browser, as a person has one, for the tests that look at pages."""
 
 import os
 from collections.abc import Iterator
